@@ -1,0 +1,112 @@
+"""Files that appear whole or not at all: temporary name in the same folder, sync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from water_gee.errors import RasterError, WaterGeeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NEARLY_NOTHING = 1 << 20
+"""Bytes; a disk with less free than this is called full when a write to it fails."""
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Give a temporary name beside `path`; at the end, sync that file and rename it to `path`.
+
+    On an error, or a kill, `path` stays what it was.
+
+    Raises:
+        RasterError: The disk is full, or the folder cannot be written.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        if isinstance(error, WaterGeeError):
+            raise
+        refuse_write(target, error)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes | memoryview) -> None:
+    """Write a file as `atomic` does.
+
+    Raises:
+        RasterError: The disk is full, or the folder cannot be written.
+    """
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed; those of living ones stay."""
+    for leftover in folder.glob(".*.tmp*"):
+        owner = leftover.name.split(".tmp")[0].rpartition(".")[2].partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            leftover.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def refuse_write(path: Path, error: BaseException) -> NoReturn:
+    """Say in one line why a file could not be written.
+
+    Raises:
+        RasterError: Always.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    text = one_line(error)
+    folder = path.parent
+    if number == errno.ENOENT or not folder.is_dir():
+        reason = f"the folder {folder} does not exist"
+    elif number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        reason = f"the folder {folder} cannot be written"
+    elif (
+        number in _DISK_FULL
+        or any(os.strerror(code) in text for code in _DISK_FULL)
+        or shutil.disk_usage(folder).free < _NEARLY_NOTHING
+    ):
+        reason = "the disk is full; free some space and run the same again"
+    else:
+        reason = f"{text}; {shutil.disk_usage(folder).free >> 20} MB are free on that disk"
+    raise RasterError(f"cannot write {path}: {reason}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error, or of its cause, without line breaks."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    return " ".join(str(cause).split()) or type(error).__name__
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,111 @@
+"""Pixel grids, windows on them, and the cutting of a raster into windows with halos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from affine import Affine
+from rasterio.windows import Window as RasterioWindow
+
+from water_gee.errors import CoverageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels, `row` and `col` counted from the upper left corner."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """What to index a `(row, col)` array with."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    @property
+    def rasterio(self) -> RasterioWindow:
+        """The same for rasterio, which counts columns first."""
+        return RasterioWindow.from_slices(*self.slices)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the pixels of a raster lie.
+
+    Attributes:
+        crs: `EPSG:n` where there is such a code, else WKT; empty where the file has no CRS.
+        transform: From `(col, row)` of a pixel's upper left corner to the CRS's `(x, y)`.
+        shape: `(row, col)`.
+    """
+
+    crs: str
+    transform: Affine
+    shape: tuple[int, int]
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """`(west, south, east, north)` of the outer edges, in the CRS's units."""
+        rows, cols = self.shape
+        corners = [
+            self.transform * corner for corner in ((0, 0), (cols, 0), (0, rows), (cols, rows))
+        ]
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def window(self, row: int, col: int, height: int, width: int) -> Grid:
+        """The grid of a rectangle of these pixels; it may reach beyond them."""
+        return Grid(self.crs, self.transform * Affine.translation(col, row), (height, width))
+
+    def scaled(self, scale: int) -> Grid:
+        """The same area in pixels `scale` times smaller along each side."""
+        rows, cols = self.shape
+        transform = self.transform * Affine.scale(1 / scale)
+        return Grid(self.crs, transform, (rows * scale, cols * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """A window and what surrounds it.
+
+    Attributes:
+        core: What the window is for; the cores of one raster tile it without overlap.
+        outer: The core and its halo, as far as the raster reaches.
+        pad: `((top, bottom), (left, right))`: the part of the halo that lies beyond the raster.
+    """
+
+    core: Window
+    outer: Window
+    pad: tuple[tuple[int, int], tuple[int, int]]
+
+
+def windows(shape: tuple[int, int], size: int, halo: int) -> Iterator[Padded]:
+    """Cut a raster into square cores, each with a halo, row by row.
+
+    Args:
+        shape: The raster, `(row, col)`.
+        size: Side of a core; at the lower and right edge cores are what is left.
+        halo: Pixels that a network needs around each of its output pixels.
+
+    Raises:
+        CoverageError: `size` is below 1 or `halo` below 0.
+    """
+    if size < 1 or halo < 0:
+        raise CoverageError(f"windows of size {size} and halo {halo} cover nothing; use 1 and 0 up")
+    rows, cols = shape
+    for row in range(0, rows, size):
+        for col in range(0, cols, size):
+            core = Window(row, col, min(size, rows - row), min(size, cols - col))
+            top, left = max(row - halo, 0), max(col - halo, 0)
+            bottom = min(row + core.height + halo, rows)
+            right = min(col + core.width + halo, cols)
+            pad = (
+                (top - (row - halo), row + core.height + halo - bottom),
+                (left - (col - halo), col + core.width + halo - right),
+            )
+            yield Padded(core, Window(top, left, bottom - top, right - left), pad)
