@@ -1,0 +1,299 @@
+"""Values to the types that functions ask for, as Earth Engine promotes them."""
+
+from __future__ import annotations
+
+import datetime
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from water_gee.emulator import values as v
+from water_gee.emulator.nodes import Constant
+from water_gee.errors import ServiceError
+
+_PLAIN: dict[Any, str] = {
+    str: "String",
+    int: "Integer",
+    float: "Number",
+    bool: "Boolean",
+    list: "List",
+    dict: "Dictionary",
+    v.Image: "Image",
+    v.Feature: "Feature",
+    v.Element: "Element",
+    v.Collection: "Collection",
+    v.Geometry: "Geometry",
+    v.Projection: "Projection",
+    v.PixelType: "PixelType",
+    v.Kernel: "Kernel",
+    v.Reducer: "Reducer",
+    v.Filter: "Filter",
+    v.Date: "Date",
+    v.DateRange: "DateRange",
+    v.ErrorMargin: "ErrorMargin",
+    v.Array: "Array",
+    v.Function: "Algorithm",
+    Any: "Object",
+}
+"""Annotations a registered function may use, with Earth Engine's name for the type."""
+
+
+def is_wire_type(annotation: Any) -> bool:
+    """Say whether a parameter may be annotated so."""
+    return _base(annotation) in _PLAIN
+
+
+def wire_type(annotation: Any) -> str:
+    """Return Earth Engine's name for an annotation, without what a list or dictionary holds."""
+    return _PLAIN[_base(annotation)]
+
+
+def _base(annotation: Any) -> Any:
+    """Strip `| None` and what is in the brackets."""
+    if annotation == v.Element:
+        return v.Element
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        rest = [part for part in typing.get_args(annotation) if part is not type(None)]
+        if len(rest) == 1:
+            return _base(rest[0])
+        joined: Any = rest[0]
+        for part in rest[1:]:
+            joined = joined | part
+        return v.Element if joined == v.Element else annotation
+    return typing.get_origin(annotation) or annotation
+
+
+def type_name(value: Any) -> str:
+    """Return Earth Engine's name for what a value is."""
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return "Boolean"
+    if isinstance(value, int):
+        return "Integer"
+    if isinstance(value, float):
+        return "Float"
+    if isinstance(value, v.Collection):
+        return value.kind
+    for kind in (list, dict, str):
+        if isinstance(value, kind):
+            return _PLAIN[kind]
+    return _PLAIN.get(type(value), type(value).__name__)
+
+
+def coerce(value: Any, annotation: Any, where: str) -> Any:
+    """Return `value` as the annotated type.
+
+    Args:
+        value: Anything but None.
+        annotation: A type of `_PLAIN`, possibly with `| None` or brackets.
+        where: The function and argument, for the message.
+
+    Raises:
+        ServiceError: 400: it is none and cannot be made one.
+    """
+    target = _base(annotation)
+    promote = _PROMOTIONS.get(target)
+    result = promote(value) if promote is not None else None
+    if result is None and target in (Any, object):
+        return value
+    if result is None:
+        raise ServiceError(
+            400,
+            "INVALID_ARGUMENT",
+            f"{where}: Invalid type. Expected type: {_shown(target)}. "
+            f"Actual type: {type_name(value)}.",
+        )
+    return result
+
+
+def _shown(target: Any) -> str:
+    name = _PLAIN[target]
+    return "Image<unknown bands>" if name == "Image" else name
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, (int, float)) else None
+
+
+def _integer(value: Any) -> Any:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _float(value: Any) -> Any:
+    """Numbers keep being whole or not: `Number` holds both."""
+    return _number(value)
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    return None
+
+
+def _string(value: Any) -> Any:
+    return value if isinstance(value, str) else None
+
+
+def _list(value: Any) -> Any:
+    if isinstance(value, v.Array):
+        return value.values.tolist()
+    return list(value) if isinstance(value, (list, tuple)) else None
+
+
+def _dictionary(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return dict(value.properties) if isinstance(value, (v.Feature, v.Image)) else None
+
+
+def constant_image(value: Any) -> v.Image:
+    """Return an image of one number or a list of numbers: `constant`, `constant_1`, ..."""
+    numbers = value if isinstance(value, list) else [value]
+    bands = []
+    for index, number in enumerate(numbers):
+        kind = v.PixelType.of_constant(number)
+        name = "constant" if index == 0 else f"constant_{index}"
+        bands.append(v.Band(name, kind, Constant(number, kind.dtype)))
+    return v.Image(tuple(bands))
+
+
+def _image(value: Any) -> Any:
+    if isinstance(value, v.Image):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return constant_image(value)
+    if isinstance(value, list) and all(isinstance(one, (int, float)) for one in value) and value:
+        return constant_image(value)
+    return None
+
+
+def _feature(value: Any) -> Any:
+    if isinstance(value, v.Geometry):
+        return v.Feature(value)
+    return value if isinstance(value, v.Feature) else None
+
+
+def _element(value: Any) -> Any:
+    return value if isinstance(value, (v.Image, v.Feature)) else None
+
+
+def _collection(value: Any) -> Any:
+    if isinstance(value, v.Collection):
+        return value
+    if isinstance(value, v.Image):
+        return v.Collection((value,), "ImageCollection")
+    if isinstance(value, (v.Feature, v.Geometry)):
+        return v.Collection((_feature(value),), "FeatureCollection")
+    return None
+
+
+def _geometry(value: Any) -> Any:
+    if isinstance(value, v.Geometry):
+        return value
+    if isinstance(value, (v.Feature, v.Image)):
+        return value.geometry if value.geometry is not None else v.Geometry(None)
+    if isinstance(value, Mapping) and "type" in value:
+        from water_gee.emulator.geojson import geometry_from_json
+
+        return geometry_from_json(value)
+    return None
+
+
+def _projection(value: Any) -> Any:
+    if isinstance(value, v.Projection):
+        return value
+    return v.Projection(value) if isinstance(value, str) else None
+
+
+_TYPE_NAMES: dict[str, v.PixelType] = {
+    "float": v.FLOAT,
+    "double": v.DOUBLE,
+    "byte": v.BYTE,
+    "short": v.PixelType("int", *v.INTEGER_RANGES["int16"]),
+    "int": v.INT32,
+    "long": v.INT64,
+    **{name: v.PixelType("int", *bounds) for name, bounds in v.INTEGER_RANGES.items()},
+}
+
+
+def _pixel_type(value: Any) -> Any:
+    if isinstance(value, v.PixelType):
+        return value
+    return _TYPE_NAMES.get(value) if isinstance(value, str) else None
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, v.Date):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return v.Date(int(value))
+    if isinstance(value, str):
+        try:
+            moment = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return v.Date(round(moment.timestamp() * 1000))
+    return None
+
+
+def _date_range(value: Any) -> Any:
+    if isinstance(value, v.DateRange):
+        return value
+    date = _date(value)
+    return None if date is None else v.DateRange(date.value, date.value + 1)
+
+
+def _error_margin(value: Any) -> Any:
+    if isinstance(value, v.ErrorMargin):
+        return value
+    number = _number(value)
+    return None if number is None else v.ErrorMargin(float(number))
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, v.Array):
+        return value
+    if isinstance(value, (list, int, float)):
+        try:
+            return v.Array(np.asarray(value, np.float64))
+        except (ValueError, TypeError):
+            return None
+    return None
+
+
+def _same(kind: type) -> Callable[[Any], Any]:
+    return lambda value: value if isinstance(value, kind) else None
+
+
+_PROMOTIONS: dict[Any, Callable[[Any], Any]] = {
+    str: _string,
+    int: _integer,
+    float: _float,
+    bool: _boolean,
+    list: _list,
+    dict: _dictionary,
+    v.Image: _image,
+    v.Feature: _feature,
+    v.Element: _element,
+    v.Collection: _collection,
+    v.Geometry: _geometry,
+    v.Projection: _projection,
+    v.PixelType: _pixel_type,
+    v.Kernel: _same(v.Kernel),
+    v.Reducer: _same(v.Reducer),
+    v.Filter: _same(v.Filter),
+    v.Date: _date,
+    v.DateRange: _date_range,
+    v.ErrorMargin: _error_margin,
+    v.Array: _array,
+    v.Function: _same(v.Function),
+}
