@@ -1,0 +1,206 @@
+"""The Earth Engine expressions: observations, cloud-free composite, QA water, eight features.
+
+The only definition of a feature: tiles, deployed maps and checks all evaluate what is built here.
+Nothing depends on what convolve does at masked pixels, which no page says: values are filled first
+and carry their validity along.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import ee
+
+from water_gee.imagery import sensors as products
+from water_gee.imagery.sensors import COMMON_BANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from water_gee.imagery.recipe import Recipe
+    from water_gee.imagery.sensors import Sensor
+
+WATER = "water"
+"""The label's band."""
+
+FILL = 255
+"""What `request_image` puts where nothing was observed; the label's code for it, too."""
+
+ELEVATION_UNIT = 4000.0
+"""Metres to 1 of the elevation feature."""
+
+_LINE_ENDS = (((2, 0), (2, 4)), ((0, 2), (4, 2)), ((0, 0), (4, 4)), ((0, 4), (4, 0)))
+"""`(row, col)` of the two ends of each direction in a 5 x 5 kernel: W-E, N-S, NW-SE, NE-SW."""
+
+
+def tile_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
+    """The features and the label of a recipe, in one image with one mask.
+
+    Args:
+        recipe: What is mapped.
+        years: Other years than the recipe's.
+
+    Returns:
+        Bands: the recipe's features, float, and `water`, uint8 (0 land, 1 water).
+    """
+    features, label = _features_and_label(recipe, years)
+    return features.addBands(label)
+
+
+def feature_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
+    """The features of a recipe, float32, masked where nothing was observed; see `tile_image`."""
+    return _features_and_label(recipe, years)[0]
+
+
+def label_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
+    """The QA label of a recipe: band `water`, uint8.
+
+    1 where more than half of the clear observations have the QA water bit, else 0; masked where
+    nothing was observed.
+    """
+    return _features_and_label(recipe, years)[1]
+
+
+def request_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
+    """`tile_image` with 255 in every band where nothing was observed, and no mask.
+
+    An array of pixels brings no mask home; masked ones come as 0, which is a class and a
+    reflectance. 255 is none of either, and one mask for all bands means that `water` tells.
+    """
+    return tile_image(recipe, years).unmask(FILL, False)
+
+
+def season(recipe: Recipe, years: Iterable[int] | None = None) -> ee.ImageCollection:
+    """The observations of a recipe, every sensor's under common names.
+
+    Args:
+        recipe: Sensors and months.
+        years: Other years than the recipe's.
+
+    Returns:
+        Images with bands `COMMON_BANDS`, surface reflectance, and `water`, the QA bit (0 or 1).
+        One mask for all: no bit of `sensors.OBSCURING` set, and all five counts valid.
+    """
+    return _merged(recipe, _date_filter(recipe, years), _observe)
+
+
+def scenes(
+    recipe: Recipe, years: Iterable[int] | None = None, *, any_time: bool = False
+) -> ee.ImageCollection:
+    """The season's images as the catalogue has them, of any time if asked for: to be counted."""
+    return _merged(recipe, None if any_time else _date_filter(recipe, years), None)
+
+
+def _merged(recipe: Recipe, when: Any, observe: Any) -> ee.ImageCollection:
+    collections = []
+    for name in recipe.sensors:
+        sensor = products.sensor(name)
+        collection = ee.ImageCollection(sensor.collection)
+        if when is not None:
+            collection = collection.filter(when)
+        if observe is not None:
+            collection = collection.map(observe(sensor))
+        collections.append(collection)
+    return functools.reduce(lambda merged, other: merged.merge(other), collections)
+
+
+def _date_filter(recipe: Recipe, years: Iterable[int] | None) -> Any:
+    """One range of dates for each run of months, half open, in UTC."""
+    chosen = tuple(sorted(set(years))) if years is not None else recipe.years
+    ranges = [
+        ee.Filter.date(f"{year}-{first:02d}-01", _month_after(year, last))
+        for year in chosen
+        for first, last in _runs(recipe.months)
+    ]
+    return ranges[0] if len(ranges) == 1 else ee.Filter.Or(ranges)
+
+
+def _month_after(year: int, month: int) -> str:
+    return f"{year + month // 12}-{month % 12 + 1:02d}-01"
+
+
+def _runs(months: tuple[int, ...]) -> list[tuple[int, int]]:
+    """`(6, 7, 8, 12)` -> `[(6, 8), (12, 12)]`."""
+    runs: list[tuple[int, int]] = []
+    for month in months:
+        if runs and runs[-1][1] == month - 1:
+            runs[-1] = (runs[-1][0], month)
+        else:
+            runs.append((month, month))
+    return runs
+
+
+def _observe(sensor: Sensor) -> Any:
+    """What to map over a sensor's collection: scene -> observation."""
+    low, high = sensor.valid
+
+    def observation(scene: Any) -> Any:
+        counts = scene.select(list(sensor.native_bands), list(COMMON_BANDS))
+        qa = scene.select(sensor.qa_band)
+        measured = counts.gte(low).And(counts.lte(high)).unmask(0, False)
+        usable = measured.reduce(ee.Reducer.min()).And(qa.bitwiseAnd(sensor.obscured).eq(0))
+        reflectance = counts.max(sensor.floor).multiply(sensor.scale).add(sensor.offset)
+        water = qa.bitwiseAnd(sensor.bit("water").mask).neq(0).rename(WATER)
+        return reflectance.addBands(water).updateMask(usable)
+
+    return observation
+
+
+def _features_and_label(recipe: Recipe, years: Iterable[int] | None) -> tuple[ee.Image, ee.Image]:
+    # One reduction for both. The median of zeros and ones is above 0.5 where more than half are
+    # ones: with an even count it is the mean of the middle two, and a tie gives 0.5.
+    composite = season(recipe, years).median()
+    ndwi = _mndwi(composite)
+    features = (
+        composite.select(list(COMMON_BANDS))
+        .addBands(ndwi.rename("mNDWI"))
+        .addBands(_line(ndwi).rename("line"))
+        .addBands(_elevation(recipe).rename("elevation"))
+        .updateMask(composite.select(WATER).mask())
+        .select(list(recipe.features))
+        .toFloat()
+    )
+    label = composite.select(WATER).gt(0.5).toUint8()
+    return features, label
+
+
+def _mndwi(composite: Any) -> Any:
+    """(Green - SWIR1)/(Green + SWIR1), 0 where both are 0.
+
+    Written out, as `normalizedDifference` masks negative reflectance, which is common over water.
+    """
+    green, swir = composite.select("Green"), composite.select("SWIR1")
+    return green.subtract(swir).divide(green.add(swir))
+
+
+def _line(ndwi: Any) -> Any:
+    """The largest response of four 5 x 5 kernels: 2 at the centre, -1 at the ends of a direction.
+
+    An end that was not observed counts as the centre: the first term leaves it out, and the kernel
+    over the holes is -1 for each end left out.
+    """
+    valid = ndwi.mask().unmask(0, False)
+    filled = ndwi.unmask(0, False)
+    holes = valid.multiply(-1).add(1)
+    responses = []
+    for ends in _LINE_ENDS:
+        weights = [[0] * 5 for _ in range(5)]
+        weights[2][2] = 2
+        for row, col in ends:
+            weights[row][col] = -1
+        kernel = ee.Kernel.fixed(5, 5, weights)
+        responses.append(filled.convolve(kernel).add(ndwi.multiply(holes.convolve(kernel))))
+    return functools.reduce(lambda largest, other: largest.max(other), responses)
+
+
+def _elevation(recipe: Recipe) -> Any:
+    """Metres / 4000; gaps, the sea, and a recipe without elevation model are 0."""
+    if recipe.dem is None:
+        return ee.Image.constant(0)
+    dem = products.dem(recipe.dem)
+    if dem.collection:
+        image = ee.ImageCollection(dem.asset).select(dem.band).mosaic()
+    else:
+        image = ee.Image(dem.asset).select(dem.band if dem.band is not None else 0)
+    return image.divide(ELEVATION_UNIT).unmask(0, False)

@@ -1,0 +1,171 @@
+"""What is mapped: tiles, model and deployment carry the same recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from water_gee.errors import RecipeError, RecipeMismatchError
+from water_gee.imagery.sensors import COMMON_BANDS, SENSORS, sensor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+FEATURES = (*COMMON_BANDS, "mNDWI", "line", "elevation")
+"""The eight features, in the order in which the network reads them."""
+
+NO_DEM = "none"
+"""How a recipe without elevation model is written down: TOML has no null."""
+
+LATTICE_CRS = "EPSG:4326"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a feature tile comes about.
+
+    Attributes:
+        sensors: Names from `sensors.SENSORS`; their observations are merged.
+        years: Calendar years.
+        months: Months of those years, 1 to 12; December belongs to the year it lies in.
+        dem: Asset id of the elevation model in metres, or None: elevation 0 everywhere.
+        features: Names from `FEATURES`.
+        crs: Of the tiles; the lattice is in EPSG:4326.
+        cell: Side of a cell in degrees.
+        pixels: Pixels along a cell's side.
+        margin: Pixels added on every side of a tile.
+
+    Raises:
+        RecipeError: A field is out of range.
+        UnknownSensorError: A sensor that is not in the table.
+    """
+
+    sensors: tuple[str, ...] = ("landsat8",)
+    years: tuple[int, ...] = (2020,)
+    months: tuple[int, ...] = (6, 7, 8)
+    dem: str | None = "COPERNICUS/DEM/GLO30"
+    features: tuple[str, ...] = FEATURES
+    crs: str = LATTICE_CRS
+    cell: float = 0.135
+    pixels: int = 501
+    margin: int = 3
+
+    def __post_init__(self) -> None:
+        order = list(SENSORS)
+        names = {sensor(name).name for name in _strings("sensors", self.sensors)}
+        object.__setattr__(self, "sensors", tuple(sorted(names, key=order.index)))
+        object.__setattr__(self, "years", _integers("years", self.years, 1972, 2999))
+        object.__setattr__(self, "months", _integers("months", self.months, 1, 12))
+        object.__setattr__(self, "features", _strings("features", self.features))
+        _check_features(self.features)
+        if self.dem is not None and self.dem.strip().lower() in ("", NO_DEM):
+            object.__setattr__(self, "dem", None)
+        if self.crs != LATTICE_CRS:
+            raise RecipeError(f"crs {self.crs!r}: the lattice is in {LATTICE_CRS}")
+        if not 0 < self.cell <= 10:
+            raise RecipeError(f"cell {self.cell!r}: must be above 0 and at most 10 degrees")
+        if not (isinstance(self.pixels, int) and 1 <= self.pixels <= 4096):
+            raise RecipeError(f"pixels {self.pixels!r}: must be a whole number from 1 to 4096")
+        if not (isinstance(self.margin, int) and 0 <= self.margin < self.pixels):
+            raise RecipeError(f"margin {self.margin!r}: must be at least 0 and below `pixels`")
+
+    @property
+    def side(self) -> int:
+        """Pixels along a tile's side, margins included."""
+        return self.pixels + 2 * self.margin
+
+    @property
+    def pixel_degrees(self) -> Fraction:
+        """Side of a pixel in degrees, exactly: 135/501000 by default."""
+        return Fraction(str(self.cell)) / self.pixels
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe in types that JSON and TOML share."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain = {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
+        return plain | {"dem": self.dem if self.dem is not None else NO_DEM}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Recipe:
+        """Read what `to_dict` wrote; fields left out take their defaults.
+
+        Raises:
+            RecipeError: A field that no recipe has, or one out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in plain:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                meant = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
+                raise RecipeError(f"a recipe has no field {key!r}{meant}")
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise RecipeError(f"a recipe with a field of the wrong type: {error}") from error
+
+    def digest(self) -> str:
+        """SHA-256 of the recipe, in hexadecimal; equal recipes have equal ones."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def replace(self, **changes: Any) -> Recipe:
+        """The same with some fields changed.
+
+        Raises:
+            RecipeError: As in `from_dict`.
+        """
+        return Recipe.from_dict(self.to_dict() | changes)
+
+
+def check_same(
+    a: Recipe, b: Recipe, where: tuple[str, str], *, ignore: Collection[str] = ()
+) -> None:
+    """Refuse to go on with things of two recipes.
+
+    Args:
+        a: The recipe of the first.
+        b: The recipe of the second.
+        where: What the two are called, for the message.
+        ignore: Fields that may differ, for example `years` where a model maps other years.
+
+    Raises:
+        RecipeMismatchError: They differ; it names the fields and both values.
+    """
+    left, right = a.to_dict(), b.to_dict()
+    differences = {
+        name: (left[name], right[name])
+        for name in left
+        if name not in ignore and left[name] != right[name]
+    }
+    if differences:
+        raise RecipeMismatchError(where, differences)
+
+
+def _integers(name: str, given: Any, low: int, high: int) -> tuple[int, ...]:
+    values = (given,) if isinstance(given, int) else tuple(given)
+    wrong = [v for v in values if isinstance(v, bool) or not isinstance(v, int)]
+    wrong += [v for v in values if v not in wrong and not low <= v <= high]
+    if wrong or not values:
+        shown = f"{wrong[0]!r} among them" if wrong else "none given"
+        raise RecipeError(f"{name}: whole numbers from {low} to {high}, {shown}")
+    return tuple(sorted(set(values)))
+
+
+def _strings(name: str, given: Any) -> tuple[str, ...]:
+    values: Iterable[Any] = (given,) if isinstance(given, str) else given
+    kept = tuple(values)
+    if not kept or not all(isinstance(value, str) for value in kept):
+        raise RecipeError(f"{name}: one name or more, not {given!r}")
+    return kept
+
+
+def _check_features(features: tuple[str, ...]) -> None:
+    unknown = [name for name in features if name not in FEATURES]
+    if unknown or len(set(features)) != len(features):
+        what = f"{unknown[0]!r} is unknown" if unknown else "one is given twice"
+        raise RecipeError(f"features: {what}; there are {', '.join(FEATURES)}")
