@@ -314,15 +314,9 @@ class Warp(Node):
     def _covering(
         self, target: Grid, grid: Grid, window: Window, context: Context
     ) -> Window | None:
-        cols, rows = target.positions(*context.places(target.crs, grid, window))
-        finite = np.isfinite(cols) & np.isfinite(rows)
-        if not finite.any():
-            return None
-        cols, rows = cols[finite], rows[finite]
+        covering = context.positions(target, grid, window).window
         margin = {"nearest": 0, "bilinear": 1, "bicubic": 2}[self.method]
-        left, top = math.floor(cols.min()) - margin, math.floor(rows.min()) - margin
-        right, bottom = math.floor(cols.max()) + margin + 1, math.floor(rows.max()) + margin + 1
-        return Window(top, left, bottom - top, right - left)
+        return None if covering is None else covering.grow((margin, margin, margin, margin))
 
     def compute(
         self, grid: Grid, window: Window, blocks: Sequence[Block | None], context: Context
@@ -336,13 +330,10 @@ class Warp(Node):
         offset = target.offset(grid)
         if offset is not None:
             return _paste(block, have, window.shift(*offset), self.dtype)
-        cols, rows = target.positions(*context.places(target.crs, grid, window))
-        lost = ~(np.isfinite(cols) & np.isfinite(rows))
-        if lost.any():
-            cols, rows = np.where(lost, -1e9, cols), np.where(lost, -1e9, rows)
+        there = context.positions(target, grid, window)
         if self.method == "nearest":
-            return _nearest(block, have, rows, cols)
-        return _interpolated(block, have, rows, cols, self.method)
+            return _nearest(block, have, there.rows, there.cols)
+        return _interpolated(block, have, there.rows, there.cols, self.method)
 
 
 def _paste(block: Block, have: Window, want: Window, dtype: np.dtype[Any]) -> Block:

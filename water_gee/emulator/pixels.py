@@ -35,6 +35,9 @@ MEMORY_BUDGET = 1_000_000_000
 SMALLEST_CUT = 32
 """Pixels a side below which a window is not cut further."""
 
+NOWHERE = -1e9
+"""A pixel position that no raster has."""
+
 ALIGNMENT = 1e-6
 """Pixels by which two grids may differ and still count as aligned."""
 
@@ -238,6 +241,33 @@ def meters_per_unit(crs: str) -> float:
     return float(parsed.axis_info[0].unit_conversion_factor)
 
 
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where pixel centres of one grid fall on another, in that grid's fractional pixels.
+
+    Attributes:
+        rows: float64 `(row, col)`; far outside where a place has no coordinates in the other CRS.
+        cols: The same.
+        window: The pixels they fall into, None where none has coordinates.
+    """
+
+    rows: Values
+    cols: Values
+    window: Window | None
+
+    @classmethod
+    def of(cls, rows: Values, cols: Values) -> Positions:
+        """Find the window, and move what has no coordinates far away."""
+        finite = np.isfinite(rows) & np.isfinite(cols)
+        if not finite.any():
+            return cls(rows, cols, None)
+        if not finite.all():
+            rows, cols = np.where(finite, rows, NOWHERE), np.where(finite, cols, NOWHERE)
+        top, left = math.floor(rows[finite].min()), math.floor(cols[finite].min())
+        bottom, right = math.floor(rows[finite].max()) + 1, math.floor(cols[finite].max()) + 1
+        return cls(rows, cols, Window(top, left, bottom - top, right - left))
+
+
 @dataclass(slots=True)
 class Context:
     """What one evaluation shares.
@@ -250,6 +280,7 @@ class Context:
     budget: int = MEMORY_BUDGET
     deadline: float | None = None
     _places: dict[tuple[str, Grid, Window], tuple[Values, Values]] = field(default_factory=dict)
+    _positions: dict[tuple[Grid, Grid, Window], Positions] = field(default_factory=dict)
 
     def check(self) -> None:
         """Give up where time is over.
@@ -271,6 +302,16 @@ class Context:
                 x, y = transformer(grid.crs, crs).transform(x, y)
             self._places[key] = (x, y)
         return self._places[key]
+
+    def positions(self, target: Grid, grid: Grid, window: Window) -> Positions:
+        """Return where the window's pixel centres fall on `target`, remembered."""
+        key = (target, grid, window)
+        if key not in self._positions:
+            if len(self._positions) > 8:
+                self._positions.pop(next(iter(self._positions)))
+            cols, rows = target.positions(*self.places(target.crs, grid, window))
+            self._positions[key] = Positions.of(rows, cols)
+        return self._positions[key]
 
 
 Edge = tuple["Node", Grid]
