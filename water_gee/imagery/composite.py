@@ -102,7 +102,8 @@ def _merged(recipe: Recipe, when: Any, observe: Any) -> ee.ImageCollection:
         if observe is not None:
             collection = collection.map(observe(sensor))
         collections.append(collection)
-    return functools.reduce(lambda merged, other: merged.merge(other), collections)
+    merged: ee.ImageCollection = functools.reduce(lambda a, b: a.merge(b), collections)
+    return merged
 
 
 def _date_filter(recipe: Recipe, years: Iterable[int] | None) -> Any:
