@@ -1,0 +1,162 @@
+"""Keras 3 -> layer graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from water_gee.deploy.layers import extents, receptive_field, run_numpy
+from water_gee.deploy.passes import simplify
+from water_gee.deploy.read_keras import read
+from water_gee.errors import DeployError, UnsupportedLayerError
+from water_gee.training.backend import keras
+from water_gee.training.network import pixel_cnn
+
+L = keras.layers
+
+
+def model_of(*layers, channels=3):
+    x = inputs = keras.Input((None, None, channels))
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def says(network, values):
+    return keras.ops.convert_to_numpy(network(values[None].astype("float32")))[0]
+
+
+@pytest.mark.parametrize(("skip_bands", "parameters"), [(8, 38_514), (7, 37_810)])
+def test_the_pixel_network_is_read_whole(rng, skip_bands, parameters):
+    keras.utils.set_random_seed(3)
+    network = pixel_cnn(8, skip_bands)
+    graph = read(network)
+    assert graph.parameters == parameters == network.count_params()
+    assert receptive_field(graph) == (7, 7)
+    assert extents(graph)[graph.output].channels == 2
+    values = rng.normal(0.2, 0.3, (12, 15, 8))
+    np.testing.assert_allclose(run_numpy(graph, values), says(network, values), atol=1e-6)
+
+
+def test_the_convolutions_of_the_pixel_network_have_the_published_sizes():
+    graph = read(pixel_cnn())
+    counts = [
+        sum(array.size for array in node.weights.values()) for node in graph if node.kind == "conv"
+    ]
+    assert counts == [1168, 4640, 23104, 9344, 258]
+
+
+def test_a_network_read_from_its_file_is_the_same_graph(tmp_path):
+    network = pixel_cnn(8, 7)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    assert read(loaded).digest() == read(network).digest()
+
+
+EQUIVALENT = {
+    "activation layers": [L.Conv2D(4, 3), L.Activation("relu"), L.Conv2D(2, 1), L.Softmax()],
+    "fused activations": [L.Conv2D(4, 3, activation="relu"), L.Conv2D(2, 1, activation="softmax")],
+    "relu layer, sigmoid": [L.Conv2D(4, (1, 5)), L.ReLU(), L.Conv2D(1, 1, activation="sigmoid")],
+    "no bias": [L.Conv2D(4, 3, use_bias=False), L.Activation("linear")],
+    "lopsided crop and back": [L.Cropping2D(((1, 0), (0, 2))), L.Cropping2D(((0, 1), (2, 0)))],
+}
+
+
+@pytest.mark.parametrize("name", EQUIVALENT)
+def test_a_network_of_supported_layers_says_the_same_in_numpy(rng, name):
+    network = model_of(*EQUIVALENT[name])
+    values = rng.normal(size=(9, 10, 3))
+    for graph in (read(network), simplify(read(network))):
+        np.testing.assert_allclose(run_numpy(graph, values), says(network, values), atol=1e-6)
+
+
+def test_functions_of_keras_ops_are_read(rng):
+    inputs = keras.Input((None, None, 5))
+    x = keras.ops.relu(inputs[..., 1:4])
+    x = keras.ops.concatenate([x, inputs[:, :, :, ::2]], axis=-1)
+    network = keras.Model(inputs, keras.ops.softmax(keras.ops.sigmoid(x)))
+    values = rng.normal(size=(3, 4, 5))
+    np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-6)
+
+
+def test_a_layer_used_twice_is_two_nodes(rng):
+    shared = L.Conv2D(3, 3, name="shared")
+    network = model_of(shared, shared)
+    graph = read(network)
+    assert [node.name for node in graph if node.kind == "conv"] == ["shared", "shared_call1"]
+    values = rng.normal(size=(7, 7, 3))
+    np.testing.assert_allclose(run_numpy(graph, values), says(network, values), atol=1e-5)
+
+
+def test_a_sequential_model_is_read(rng):
+    network = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(2, 3)])
+    values = rng.normal(size=(5, 5, 3))
+    np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-6)
+
+
+class Twice(L.Conv2D):
+    """A subclass may do anything."""
+
+
+REFUSED = {
+    "same padding": (L.Conv2D(4, 3, padding="same", name="it"), "Conv2D", "padding='valid'"),
+    "strides": (L.Conv2D(4, 3, strides=2, name="it"), "Conv2D", "strides"),
+    "dilation": (L.Conv2D(4, 3, dilation_rate=2, name="it"), "Conv2D", "dilation_rate"),
+    "groups": (L.Conv2D(3, 3, groups=3, name="it"), "Conv2D", "groups"),
+    "even kernel": (L.Conv2D(4, 2, name="it"), "Conv2D", "odd"),
+    "activation": (L.Conv2D(4, 3, activation="gelu", name="it"), "Conv2D", "gelu.*relu"),
+    "own activation": (L.Conv2D(4, 3, activation=lambda x: x * 2, name="it"), "Conv2D", "relu"),
+    "leaky relu": (L.ReLU(negative_slope=0.1, name="it"), "ReLU", "plain ReLU"),
+    "softmax over rows": (L.Softmax(axis=1, name="it"), "Softmax", "channels"),
+    "pooling": (L.MaxPooling2D(name="it"), "MaxPooling2D", "only Activation"),
+    "subclass": (Twice(4, 3, name="it"), "Twice", "only Activation"),
+    "batch norm": (L.BatchNormalization(name="it"), "BatchNormalization", "only Activation"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_converted_is_refused_by_layer_kind_and_remedy(name):
+    layer, kind, remedy = REFUSED[name]
+    with pytest.raises(UnsupportedLayerError, match=remedy) as caught:
+        read(model_of(layer))
+    assert (caught.value.layer, caught.value.kind) == ("it", kind)
+    assert "\n" not in str(caught.value)
+
+
+def test_choosing_rows_is_refused():
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(UnsupportedLayerError, match=r"only channels, as x\[\.\.\., a:b\]"):
+        read(keras.Model(inputs, inputs[:, 1:-1]))
+
+
+def test_joining_rows_is_refused():
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(UnsupportedLayerError, match="axis 1"):
+        read(keras.Model(inputs, L.Concatenate(axis=1)([inputs, inputs])))
+
+
+def test_flat_input_is_refused():
+    inputs = keras.Input((8,))
+    with pytest.raises(UnsupportedLayerError, match=r"keras\.Input\(\(None, None, channels\)\)"):
+        read(keras.Model(inputs, L.Activation("relu")(inputs)))
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    layer = L.Conv2D(1, 1, name="it")
+    network = model_of(layer)
+    layer.bias.assign([float("nan")])
+    with pytest.raises(UnsupportedLayerError, match="no numbers"):
+        read(network)
+
+
+def test_two_outputs_are_refused():
+    inputs = keras.Input((None, None, 3))
+    with pytest.raises(DeployError, match="one input and one output"):
+        read(keras.Model(inputs, [inputs, L.ReLU()(inputs)]))
+
+
+def test_something_else_is_refused():
+    with pytest.raises(DeployError, match="no built Keras model"):
+        read(keras.Sequential([L.Conv2D(2, 3)]))
+    with pytest.raises(DeployError, match="'a string'"):
+        read("a string")
