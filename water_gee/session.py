@@ -151,6 +151,11 @@ def ensure() -> Session:
         return connect()
 
 
+def alive() -> bool:
+    """Whether the current session, if any, can still be used."""
+    return _current is None or _current.alive
+
+
 # -------------------------------------------------------------------------- kinds of sessions
 
 
