@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from water_gee.emulator import values as v
 from water_gee.emulator.nodes import Constant
@@ -199,6 +201,10 @@ def _geometry(value: Any) -> Any:
         return value
     if isinstance(value, (v.Feature, v.Image)):
         return value.geometry if value.geometry is not None else v.Geometry(None)
+    if isinstance(value, v.Collection):
+        from water_gee.emulator.geodesy import union_of
+
+        return union_of(value)
     if isinstance(value, Mapping) and "type" in value:
         from water_gee.emulator.geojson import geometry_from_json
 
@@ -206,10 +212,28 @@ def _geometry(value: Any) -> Any:
     return None
 
 
+@functools.lru_cache(maxsize=256)
+def checked_crs(name: str) -> str:
+    """Return a CRS's name.
+
+    Raises:
+        ServiceError: 400: no such CRS.
+    """
+    try:
+        CRS.from_user_input(name)
+    except CRSError as error:
+        raise ServiceError(
+            400,
+            "INVALID_ARGUMENT",
+            f"Projection: The CRS of a map projection could not be parsed: '{name}'.",
+        ) from error
+    return name
+
+
 def _projection(value: Any) -> Any:
     if isinstance(value, v.Projection):
         return value
-    return v.Projection(value) if isinstance(value, str) else None
+    return v.Projection(checked_crs(value)) if isinstance(value, str) else None
 
 
 _TYPE_NAMES: dict[str, v.PixelType] = {
@@ -235,13 +259,9 @@ def _date(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return v.Date(int(value))
     if isinstance(value, str):
-        try:
-            moment = datetime.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        return v.Date(round(moment.timestamp() * 1000))
+        from water_gee.emulator.dates import parse_iso
+
+        return v.Date(parse_iso(value))
     return None
 
 

@@ -1,0 +1,311 @@
+"""Shapes on the ellipsoid: edges that are geodesics, other projections, lengths, areas, predicates."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Geod
+from shapely.geometry import GeometryCollection
+
+from water_gee.emulator.geojson import parts_of
+from water_gee.emulator.pixels import same_crs, transformer
+from water_gee.emulator.properties import geometry_of
+from water_gee.emulator.registry import bad_request
+from water_gee.emulator.values import DEFAULT_CRS, Collection, Geometry, Projection
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+    from collections.abc import Callable
+
+WGS84 = Geod(ellps="WGS84")
+
+EARTH_RADIUS = 6378137.0
+
+EDGE_ERROR = 1.0
+"""Metres by which a chord may leave the edge it stands for, where nobody says."""
+
+MAX_CUTS = 256
+"""Pieces that one edge is cut into at most."""
+
+Points = npt.NDArray[np.float64]
+
+
+def straight(geometry: Geometry, crs: str = DEFAULT_CRS, error: float = EDGE_ERROR) -> BaseGeometry:
+    """Return a geometry's shape in a CRS, edges cut so that straight lines there follow the true ones.
+
+    Args:
+        geometry: Bounded.
+        crs: Where the shape is wanted.
+        error: Metres a cut edge may be off.
+
+    Raises:
+        ServiceError: 400: the geometry is unbounded, or cannot be projected.
+    """
+    if geometry.shape is None:
+        raise bad_request("Geometry: the geometry is unbounded.")
+    return _straight(geometry.shape, geometry.crs, geometry.geodesic, crs, max(error, 1e-3))
+
+
+@functools.lru_cache(maxsize=4096)
+def _straight(
+    shape: BaseGeometry, source: str, geodesic: bool, target: str, error: float
+) -> BaseGeometry:
+    if shape.is_empty:
+        return shape
+    if geodesic and _has_edges(shape):
+        shape = reproject(shape, source, DEFAULT_CRS)
+        shape = densify(shape, lambda a, b: geodesic_points(a, b, error))
+        return _valid(reproject(shape, DEFAULT_CRS, target))
+    if not same_crs(source, target) and _has_edges(shape):
+        shape = densify(shape, lambda a, b: _straight_points(a, b, source, target, error))
+    return _valid(reproject(shape, source, target))
+
+
+def _has_edges(shape: BaseGeometry) -> bool:
+    return bool(shapely.get_dimensions(shape) > 0)
+
+
+def _valid(shape: BaseGeometry) -> BaseGeometry:
+    return shape if shape.is_valid else shapely.make_valid(shape)
+
+
+def densify(shape: BaseGeometry, between: Callable[[Points, Points], Points]) -> BaseGeometry:
+    """Return a shape with points added to its edges.
+
+    Args:
+        shape: Any.
+        between: From an edge's two ends to the points between them, `(n, 2)`.
+    """
+    if isinstance(shape, GeometryCollection):
+        return GeometryCollection([densify(part, between) for part in shape.geoms])
+
+    def line(points: Points) -> Points:
+        pieces: list[Points] = []
+        for start, end in zip(points[:-1], points[1:], strict=True):
+            pieces += [start[None], between(start, end)]
+        return np.concatenate([*pieces, points[-1:]])
+
+    rebuilt = [_with_lines(part, line) for part in parts_of(shape)]
+    return rebuilt[0] if not hasattr(shape, "geoms") else type(shape)(rebuilt)
+
+
+def _with_lines(shape: BaseGeometry, change: Callable[[Points], Points]) -> BaseGeometry:
+    """Return a simple shape with each of its lines or rings changed."""
+    if shape.geom_type == "Point" or shape.is_empty:
+        return shape
+    if isinstance(shape, shapely.Polygon):
+        rings = [change(shapely.get_coordinates(r)) for r in (shape.exterior, *shape.interiors)]
+        return shapely.Polygon(rings[0], rings[1:])
+    return type(shape)(change(shapely.get_coordinates(shape)))
+
+
+def geodesic_points(start: Points, end: Points, error: float = EDGE_ERROR) -> Points:
+    """Return points along the shortest line between two places in degrees, both left out.
+
+    Longitudes go on from the start's, past ±180 where the line does. The chord of a piece of length L at latitude
+    φ leaves the geodesic by about L² tan φ / 8R.
+    """
+    _, _, length = WGS84.inv(start[0], start[1], end[0], end[1])
+    slope = math.tan(math.radians(min(89.0, max(abs(start[1]), abs(end[1]))))) + 0.01
+    pieces = math.ceil(length * math.sqrt(slope / (8 * EARTH_RADIUS * error)))
+    if pieces <= 1 or start[0] == end[0]:
+        return np.empty((0, 2))
+    between = np.asarray(WGS84.npts(*start, *end, min(pieces, MAX_CUTS) - 1), np.float64)
+    if not len(between):
+        return np.empty((0, 2))
+    between[:, 0] = start[0] + (between[:, 0] - start[0] + 180) % 360 - 180
+    return between
+
+
+def _straight_points(start: Points, end: Points, source: str, target: str, error: float) -> Points:
+    """Return points along an edge that is straight in `source`, close enough to draw it in `target`."""
+    size = max(float(np.hypot(*(end - start))), 1e-12)
+    meters = size * (
+        EARTH_RADIUS * math.pi / 180 if CRS.from_user_input(source).is_geographic else 1
+    )
+    pieces = min(MAX_CUTS, math.ceil(meters * math.sqrt(1 / (8 * EARTH_RADIUS * error))))
+    fractions = np.arange(1, pieces)[:, None] / max(pieces, 1)
+    points: Points = start + (end - start) * fractions
+    return points
+
+
+def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
+    """Return a shape's vertices in another CRS.
+
+    Raises:
+        ServiceError: 400: some vertex has no place there.
+    """
+    if same_crs(source, target):
+        return shape
+    change = transformer(source, target)
+
+    def moved(points: Points) -> Points:
+        return np.column_stack(change.transform(points[:, 0], points[:, 1]))
+
+    result = shapely.transform(shape, moved)
+    if not np.isfinite(shapely.get_coordinates(result)).all():
+        raise bad_request(f"Geometry: unable to transform the geometry from {source} to {target}.")
+    return result
+
+
+def area(geometry: Geometry) -> float:
+    """Return the area on the ellipsoid in square metres."""
+    shape = straight(geometry)
+    return sum(
+        abs(WGS84.geometry_area_perimeter(shapely.geometry.polygon.orient(part))[0])
+        for part in parts_of(shape)
+        if part.geom_type == "Polygon"
+    )
+
+
+def lengths(geometry: Geometry, kinds: tuple[str, ...]) -> float:
+    """Return the length on the ellipsoid in metres of the parts of some kinds; polygons have their rings'."""
+    shape = straight(geometry)
+    total = 0.0
+    for part in parts_of(shape):
+        if part.geom_type in kinds and not part.is_empty:
+            rings = (
+                [part.exterior, *part.interiors] if isinstance(part, shapely.Polygon) else [part]
+            )
+            total += sum(WGS84.geometry_length(shapely.LineString(ring.coords)) for ring in rings)
+    return total
+
+
+def around(shape: BaseGeometry, kind: str = "aeqd") -> str:
+    """Return a CRS in metres around a shape in degrees, true near it: `aeqd` or `laea`."""
+    west, south, east, north = shape.bounds
+    return (
+        f"+proj={kind} +lat_0={(south + north) / 2!r} +lon_0={(west + east) / 2!r} "
+        "+datum=WGS84 +units=m +no_defs"
+    )
+
+
+def locally(
+    geometry: Geometry, change: Callable[[BaseGeometry], BaseGeometry], kind: str = "aeqd"
+) -> Geometry:
+    """Return a geometry changed in metres around it, back in degrees with geodesic edges."""
+    shape = straight(geometry)
+    if shape.is_empty:
+        return Geometry(shape)
+    crs = around(shape, kind)
+    return Geometry(_valid(reproject(change(reproject(shape, DEFAULT_CRS, crs)), crs, DEFAULT_CRS)))
+
+
+def together(
+    left: Geometry, right: Geometry, proj: Projection | None = None, error: float = EDGE_ERROR
+) -> tuple[BaseGeometry, BaseGeometry]:
+    """Return two geometries in one CRS, in degrees by default, the right one moved by 360° if that is nearer."""
+    crs = DEFAULT_CRS if proj is None else proj.crs
+    one, two = straight(left, crs, error), straight(right, crs, error)
+    if proj is None and not one.is_empty and not two.is_empty:
+        gap = (one.bounds[0] + one.bounds[2] - two.bounds[0] - two.bounds[2]) / 2
+        outside = (
+            min(one.bounds[0], two.bounds[0]) < -180 or max(one.bounds[2], two.bounds[2]) > 180
+        )
+        if outside and abs(gap) > 180:
+            two = shapely.transform(two, lambda p: p + [math.copysign(360, gap), 0])
+    return one, two
+
+
+def intersects(left: Geometry, right: Geometry, proj: Projection | None = None) -> bool:
+    """Say whether two geometries share a point; an unbounded one meets everything."""
+    if left.shape is None or right.shape is None:
+        return True
+    one, two = together(left, right, proj)
+    return bool(one.intersects(two))
+
+
+def contains(left: Geometry, right: Geometry, proj: Projection | None = None) -> bool:
+    """Say whether no point of the right geometry lies outside the left one."""
+    if left.shape is None:
+        return True
+    if right.shape is None:
+        return False
+    one, two = together(left, right, proj)
+    return bool(one.covers(two))
+
+
+def distance(left: Geometry, right: Geometry) -> float:
+    """Return the shortest distance in metres: 0 where they meet, infinite where one is empty."""
+    if left.shape is None or right.shape is None:
+        return 0.0
+    one, two = together(left, right)
+    if one.is_empty or two.is_empty:
+        return math.inf
+    if one.intersects(two):
+        return 0.0
+    crs = around(shapely.union_all([one, two]))
+    near = shapely.shortest_line(reproject(one, DEFAULT_CRS, crs), reproject(two, DEFAULT_CRS, crs))
+    return float(WGS84.geometry_length(reproject(near, crs, DEFAULT_CRS)))
+
+
+def columns(x: Any, y: Any) -> Points:
+    """Return two rows of numbers as points, `(n, 2)`."""
+    points: Points = np.column_stack((x, y))
+    return points
+
+
+def convex_hull(geometry: Geometry) -> Geometry:
+    """Return the hull of a geometry's points, as seen from its middle; its corners are points of it."""
+    shape = straight(geometry)
+    if shape.is_empty:
+        return Geometry(shape)
+    points = shapely.get_coordinates(shape)
+    local = shapely.get_coordinates(reproject(shape, DEFAULT_CRS, around(shape)))
+    place = {tuple(flat): tuple(point) for flat, point in zip(local.tolist(), points, strict=True)}
+    hull = shapely.MultiPoint(local).convex_hull
+    return Geometry(
+        shapely.transform(hull, lambda flat: np.array([place[tuple(one)] for one in flat.tolist()]))
+    )
+
+
+def union(geometries: list[Geometry]) -> Geometry:
+    """Return everything that any of the geometries holds; unbounded where one is."""
+    if any(one.shape is None for one in geometries):
+        return Geometry(None)
+    if len(geometries) == 1:
+        return geometries[0]
+    if not geometries:
+        return Geometry(shapely.MultiPoint())
+    first = geometries[0]
+    alike = all(
+        one.geodesic == first.geodesic and same_crs(one.crs, first.crs) for one in geometries
+    )
+    if alike:
+        shapes: list[Any] = [one.shape for one in geometries]
+        return Geometry(shapely.union_all(shapes), first.crs, first.geodesic)
+    return Geometry(shapely.union_all([straight(one) for one in geometries]))
+
+
+def bounds(geometry: Geometry, proj: Projection | None = None) -> Geometry:
+    """Return the rectangle around a geometry, edges straight in EPSG:4326 or in the projection given."""
+    if geometry.shape is None:
+        return Geometry(None)
+    crs = DEFAULT_CRS if proj is None else proj.crs
+    shape = straight(geometry, crs)
+    if shape.is_empty:
+        return Geometry(shape, crs, geodesic=False)
+    west, south, east, north = shape.bounds
+    corners = [(west, south), (east, south), (east, north), (west, north)]
+    return Geometry(shapely.Polygon(corners), crs, geodesic=False)
+
+
+def geometries_of(collection: Collection) -> list[Geometry]:
+    """Return the geometries of all elements that have one, those of inner collections too."""
+    found: list[Geometry] = []
+    for item in collection:
+        if isinstance(item, Collection):
+            found += geometries_of(item)
+        elif (geometry := geometry_of(item)) is not None:
+            found.append(geometry)
+    return found
+
+
+def union_of(collection: Collection) -> Geometry:
+    """Return everything that the elements of a collection cover."""
+    return union(geometries_of(collection))
