@@ -29,6 +29,8 @@ LAYERS = {
     "segmentation": 4,
     "superres": 4,
     "seaice": 4,
+    "journal": 1,
+    "settings": 4,
     "workflow": 5,
     "demo": 6,
     "cli": 7,

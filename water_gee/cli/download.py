@@ -1,0 +1,38 @@
+"""`water-gee download`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from water_gee.cli import options
+
+
+@click.command()
+@click.argument("aoi")
+@options.store("Folder for the tiles.")
+@options.recipe
+@click.option("--dem", help="Asset id of the elevation model, or none.")
+@click.option("--threads", type=click.IntRange(1, 40), default=8, show_default=True,
+              help="Tiles fetched at the same time.")  # fmt: skip
+@options.connection
+@click.pass_obj
+def download(
+    obj: dict[str, Any], /, aoi: str, store: str, threads: int, dem: str | None, project: str | None,
+    url: str | None, catalog: str | None, **fields: Any,
+) -> None:  # fmt: skip
+    """Bring an area home as feature tiles with noisy labels.
+
+    AOI is WEST,SOUTH,EAST,NORTH in degrees, or a GeoJSON, Shapefile or GeoPackage.
+    """
+    from water_gee.imagery.download import download_tiles
+
+    recipe = options.make_recipe(options.recipe_fields(**fields, dem=dem))
+    options.connect(project, url, catalog)
+    tiles = download_tiles(
+        aoi, store=store, recipe=recipe, threads=threads, progress=obj["progress"]
+    )
+    rows = tiles.rows()
+    empty = sum(row.state == "empty" for row in rows)
+    click.echo(f"{tiles.path}: {len(rows)} tiles, {empty} of them without one observed pixel")

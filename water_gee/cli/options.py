@@ -1,0 +1,117 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from water_gee.imagery.recipe import Recipe
+
+DEFAULT_STORE = "./water_gee_tiles"
+
+
+class Integers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers: `2020`, `2018,2020`, `6-8`, `1-3,12`."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Read the text."""
+        if isinstance(value, tuple):
+            return value
+        found: list[int] = []
+        for part in str(value).split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdigit() or (dash and not last.strip().isdigit()):
+                self.fail(f"{value!r} is not like 2020, 2018,2020 or 6-8", param, ctx)
+            low, high = int(first), int(last) if dash else int(first)
+            if high < low or high - low > 1000:
+                self.fail(f"{part!r} runs backwards or too far", param, ctx)
+            found += range(low, high + 1)
+        return tuple(found)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names separated by commas."""
+
+    name = "names"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> tuple[str, ...]:
+        """Read the text."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(name.strip() for name in str(value).split(",") if name.strip())
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def store(what: str) -> Callable[[Any], Any]:
+    """`--store`: a folder of tiles."""
+    return click.option("--store", default=DEFAULT_STORE, show_default=True, help=what)
+
+
+seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                    help="Of everything random; the same seed gives the same result.")  # fmt: skip
+
+connection = _together(
+    click.option("--project", help="Google Cloud project registered for Earth Engine."),
+    click.option("--url", help="A server that speaks the Earth Engine REST API."),
+    click.option("--catalog", help="Folder for the emulator, instead of ./catalog."),
+)
+"""Whom to talk to; without any: $WATER_GEE_URL, $WATER_GEE_CATALOG, ./catalog."""
+
+recipe = _together(
+    click.option("--recipe", help="TOML file with the recipe's fields."),
+    click.option("--sensors", type=Names(), help="For example landsat8,landsat9."),
+    click.option("--years", type=Integers(), help="For example 2020 or 2018-2020."),
+    click.option("--months", type=Integers(), help="For example 6-8 or 12,1,2."),
+)
+"""What is mapped."""
+
+
+def recipe_fields(
+    recipe: str | None,
+    sensors: tuple[str, ...] | None,
+    years: tuple[int, ...] | None,
+    months: tuple[int, ...] | None,
+    dem: str | None = None,
+) -> dict[str, Any]:
+    """The fields that were given, by option or in the recipe's file; options beat the file."""
+    from water_gee.settings import read_recipe
+
+    fields = read_recipe(recipe) if recipe is not None else {}
+    given = {"sensors": sensors, "years": years, "months": months, "dem": dem}
+    return fields | {name: value for name, value in given.items() if value is not None}
+
+
+def make_recipe(fields: dict[str, Any]) -> Recipe | None:
+    """A recipe of these fields, or None where none was given."""
+    from water_gee.imagery.recipe import Recipe
+
+    return Recipe.from_dict(fields) if fields else None
+
+
+def connect(project: str | None, url: str | None, catalog: str | None) -> None:
+    """Start the session asked for; with nothing given, it starts itself when it is needed."""
+    if project or url or catalog:
+        from water_gee import session
+
+        session.connect(project=project, url=url, catalog=catalog)
