@@ -306,19 +306,22 @@ def _in_memory(values: Array, grid: Grid, output: Output, profile: Profile) -> I
 
 @contextlib.contextmanager
 def _created(name: Path | str, output: Output, grid: Grid, profile: Profile) -> Iterator[Any]:
-    with rasterio.open(
-        name,
-        "w",
-        driver="GTiff",
-        height=grid.shape[0],
-        width=grid.shape[1],
-        count=len(output.names),
-        dtype=output.dtype,
-        crs=_crs(grid.crs),
-        transform=grid.transform,
-        nodata=output.nodata,
-        **profile.options(output.dtype),
-    ) as target:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        opened = rasterio.open(
+            name,
+            "w",
+            driver="GTiff",
+            height=grid.shape[0],
+            width=grid.shape[1],
+            count=len(output.names),
+            dtype=output.dtype,
+            crs=_crs(grid.crs),
+            transform=grid.transform,
+            nodata=output.nodata,
+            **profile.options(output.dtype),
+        )
+    with opened as target:
         if output.colormap is not None:
             target.colorinterp = [ColorInterp.palette]
             target.write_colormap(1, dict(output.colormap))

@@ -52,20 +52,24 @@ class Grid:
     def bounds(self) -> tuple[float, float, float, float]:
         """`(west, south, east, north)` of the outer edges, in the CRS's units."""
         rows, cols = self.shape
-        corners = [
-            self.transform * corner for corner in ((0, 0), (cols, 0), (0, rows), (cols, rows))
-        ]
+        corners = [self.point(row, col) for row in (0, rows) for col in (0, cols)]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         return min(xs), min(ys), max(xs), max(ys)
 
+    def point(self, row: float, col: float) -> tuple[float, float]:
+        """`(x, y)` of a pixel's upper left corner, or with halves added of its centre."""
+        t = self.transform
+        return t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f
+
     def window(self, row: int, col: int, height: int, width: int) -> Grid:
         """The grid of a rectangle of these pixels; it may reach beyond them."""
-        return Grid(self.crs, self.transform * Affine.translation(col, row), (height, width))
+        t, (x, y) = self.transform, self.point(row, col)
+        return Grid(self.crs, Affine(t.a, t.b, x, t.d, t.e, y), (height, width))
 
     def scaled(self, scale: int) -> Grid:
         """The same area in pixels `scale` times smaller along each side."""
-        rows, cols = self.shape
-        transform = self.transform * Affine.scale(1 / scale)
+        t, (rows, cols) = self.transform, self.shape
+        transform = Affine(t.a / scale, t.b / scale, t.c, t.d / scale, t.e / scale, t.f)
         return Grid(self.crs, transform, (rows * scale, cols * scale))
 
 
