@@ -19,8 +19,8 @@ from water_gee.cli import options
 @options.connection
 @click.pass_obj
 def download(
-    obj: dict[str, Any], /, aoi: str, store: str, threads: int, dem: str | None, project: str | None,
-    url: str | None, catalog: str | None, **fields: Any,
+    obj: dict[str, Any], /, aoi: str, store: str, threads: int, dem: str | None,
+    project: str | None, url: str | None, catalog: str | None, **fields: Any,
 ) -> None:  # fmt: skip
     """Bring an area home as feature tiles with noisy labels.
 
