@@ -341,7 +341,8 @@ def is_gone(error: BaseException) -> bool:
 
 
 def _asks_for_login(error: BaseException) -> bool:
-    if type(error).__name__ in ("RefreshError", "DefaultCredentialsError"):
+    # google.auth's; the last is what anonymous credentials say to HTTP 401.
+    if type(error).__name__ in ("RefreshError", "DefaultCredentialsError", "InvalidOperation"):
         return True
     words = r"authenticat|authoriz|no project found"
     return http_status(error) is None and bool(re.search(words, str(error), re.IGNORECASE))
