@@ -42,7 +42,8 @@ class Entry:
         inputs: Digest of everything its result depends on.
         done: Whether it ended; a begun one has no outputs.
         outputs: Path relative to the journal's folder -> `[bytes, mtime in ns, SHA-256]`.
-        facts: What later stages and the report read of it; plain JSON values.
+        facts: What later stages and the report read of it, plain JSON values; of a begun one, those
+            of the time before.
         seconds: How long it took.
     """
 
@@ -122,8 +123,9 @@ class Journal:
         return [path for path, mark in paths.items() if path.exists() and not _same(path, mark)]
 
     def begin(self, stage: str, inputs: str) -> None:
-        """Enter that a stage is being made."""
-        self._put(Entry(stage, inputs, False, {}, {}, 0.0))
+        """Enter that a stage is being made; what was known of it stays until it ends."""
+        before = self._entries.get(stage)
+        self._put(Entry(stage, inputs, False, {}, before.facts if before else {}, 0.0))
 
     def end(
         self, stage: str, outputs: Iterable[Path], facts: Mapping[str, Any], seconds: float

@@ -321,12 +321,20 @@ class _Run:
         project = session.ensure().project
         asset = self.asked.asset_id or f"projects/{project}/assets/{_slug(self.out.name)}"
         before = self.book.entry("deploy")
-        if before is not None and before.done and not _all_there(before.facts["assets"]):
+        ours = set(before.facts.get("assets", [])) if before is not None else set()
+        if before is not None and before.done and not _all_there(ours):
             self.book.forget("deploy")
 
         def make() -> Made:
-            done = deploy_to_gee(self.model, asset, aoi=self.area, progress=self.progress)
-            return (), {"assets": list(done)}
+            done = deploy_to_gee(
+                self.model,
+                asset,
+                aoi=self.area,
+                # What an earlier run of this folder put there may be replaced.
+                overwrite=self.asked.asset_id is None or asset in ours,
+                progress=self.progress,
+            )
+            return (), {"assets": list(done.assets)}
 
         inputs = [train.digest, *self._download_inputs(), asset]
         return self._stage("deploy", inputs, make)
