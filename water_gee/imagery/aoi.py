@@ -10,10 +10,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyproj
 import shapely
 import shapely.geometry
-import shapely.ops
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
@@ -179,8 +179,9 @@ def _to_degrees(shape: BaseGeometry, crs: Any, what: str) -> BaseGeometry:
     if system.to_epsg() == 4326 or "CRS84" in str(name):
         return shape
     transformer = pyproj.Transformer.from_crs(system, "EPSG:4326", always_xy=True)
-    moved: BaseGeometry = shapely.ops.transform(transformer.transform, shape)
-    return moved
+    return shapely.transform(
+        shape, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+    )
 
 
 def _from_earth_engine(thing: Any) -> BaseGeometry:

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from water_gee import session
 from water_gee.errors import (
+    AoiError,
     DownloadError,
     EmptySeasonError,
     EmptyTileWarning,
@@ -118,6 +119,8 @@ def download_tiles(
 
 def _fill(tiles: TileStore, area: Any, threads: int, progress: bool) -> None:
     cells = list(cells_for(area, tiles.recipe))
+    if not cells:
+        raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
     there = {row.cell for row in tiles.rows()}
     missing = [cell for cell in cells if cell.id not in there]
     LOG.info("%d cells, %d there: %s", len(cells), len(cells) - len(missing), tiles.recipe)

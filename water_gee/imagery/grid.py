@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from shapely.geometry.base import BaseGeometry
 
+_TOUCH = 1e-9
+"""Degrees, a tenth of a millimetre: what reaches less far into a cell came from rounding."""
+
 _ID = re.compile(r"([EW])(\d+(?:\.\d+)?)_([NS])(\d+(?:\.\d+)?)")
 
 
@@ -89,8 +92,9 @@ class Cell:
     @property
     def id(self) -> str:
         """The lower left corner, for example `E106.650_N52.245`."""
+        digits = _digits(self.lattice.cell)
         return "_".join(
-            f"{letters[position < 0]}{_decimal(abs(position * self.lattice.cell))}"
+            f"{letters[position < 0]}{_decimal(abs(position) * self.lattice.cell, digits)}"
             for position, letters in ((self.col, "EW"), (self.row, "NS"))
         )
 
@@ -163,7 +167,7 @@ def cells_for(polygon: BaseGeometry, recipe: Recipe | None = None) -> Iterator[C
         recipe: Its cell size and pixels make the lattice.
 
     Yields:
-        Cells; one that the area only touches is left out.
+        Cells; one that the area only touches, by less than 1e-9 degrees, is left out.
     """
     lattice = Lattice.of(recipe) if recipe is not None else DEFAULT_LATTICE
     if polygon.is_empty:
@@ -175,8 +179,10 @@ def cells_for(polygon: BaseGeometry, recipe: Recipe | None = None) -> Iterator[C
             if not _exists(col, row, lattice):
                 continue
             cell = Cell(col, row, lattice)
-            square = cell.polygon
-            if area.intersects(square) and not area.touches(square):
+            left, bottom, right, top = cell.bounds
+            if area.intersects(
+                shapely.box(left + _TOUCH, bottom + _TOUCH, right - _TOUCH, top - _TOUCH)
+            ):
                 yield cell
 
 
@@ -195,7 +201,7 @@ def cell_from_id(cell_id: str, recipe: Recipe | None = None) -> Cell:
     for letter, number in (parts.group(1, 2), parts.group(3, 4)):
         exact = Fraction(number) / lattice.cell * (-1 if letter in "WS" else 1)
         if exact.denominator != 1:
-            size = _decimal(lattice.cell)
+            size = _decimal(lattice.cell, _digits(lattice.cell))
             raise TileOutsideGridError(f"{cell_id}: {number} is no multiple of {size} degrees")
         indices.append(exact.numerator)
     return Cell(indices[0], indices[1], lattice)
@@ -212,10 +218,14 @@ def _exists(col: int, row: int, lattice: Lattice) -> bool:
     )
 
 
-def _decimal(value: Fraction) -> str:
-    """Write a number with as many digits as it has, and three at least."""
+def _digits(cell: Fraction) -> int:
+    """Decimal places that write every multiple of a cell exactly; three at least."""
     digits = 3
-    while (value * 10**digits).denominator != 1 and digits < 12:
+    while (cell * 10**digits).denominator != 1 and digits < 12:
         digits += 1
+    return digits
+
+
+def _decimal(value: Fraction, digits: int) -> str:
     scaled = round(value * 10**digits)
     return f"{scaled // 10**digits}.{scaled % 10**digits:0{digits}d}"

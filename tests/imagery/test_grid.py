@@ -1,0 +1,181 @@
+"""The lattice: cells partition the Earth, and neighbours share edges bit for bit."""
+
+from __future__ import annotations
+
+from decimal import Decimal, getcontext
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from water_gee.errors import GridError, TileOutsideGridError
+from water_gee.imagery.grid import DEFAULT_LATTICE, Cell, Lattice, cell_from_id, cells_for
+from water_gee.imagery.recipe import Recipe
+
+getcontext().prec = 50
+
+COLS = st.integers(-1334, 1333)
+ROWS = st.integers(-667, 666)
+
+
+def test_a_pixel_edge_is_the_double_nearest_to_the_true_place():
+    for pixel in (1, -3, 395_787, 668_000, -334_000):
+        assert DEFAULT_LATTICE.degrees(pixel) == float(Decimal(pixel) * 135 / Decimal(501_000))
+
+
+def test_a_product_of_floats_is_not_and_this_is_why_it_is_not_used():
+    wrong = [n for n in range(-1334, 1334) if n * 0.135 != DEFAULT_LATTICE.degrees(n * 501)]
+    assert len(wrong) > 100
+
+
+def test_the_published_example_has_its_name_size_and_place():
+    cell = Cell(790, 387)
+    assert cell.id == "E106.650_N52.245"
+    assert cell.shape == (507, 507)
+    assert cell.bounds == (106.65, 52.245, 106.785, 52.38)
+    assert cell.affine.a == 0.135 / 501
+    assert cell.affine.e == -0.135 / 501
+    assert cell.affine.c == pytest.approx(106.65 - 3 * 0.135 / 501, abs=1e-12)
+    assert cell.affine.f == pytest.approx(52.38 + 3 * 0.135 / 501, abs=1e-12)
+    assert cell.grid.crs == "EPSG:4326"
+
+
+@pytest.mark.parametrize(
+    ("col", "row", "name"),
+    [
+        (0, 0, "E0.000_N0.000"),
+        (-1, -1, "W0.135_S0.135"),
+        (-445, -2, "W60.075_S0.270"),
+        (1104, -262, "E149.040_S35.370"),
+    ],
+)
+def test_names_say_the_lower_left_corner_and_lead_back(col, row, name):
+    assert Cell(col, row).id == name
+    assert cell_from_id(name) == Cell(col, row)
+
+
+@given(COLS, ROWS)
+def test_every_cell_is_found_again_by_its_name(col, row):
+    cell = Cell(col, row)
+    assert cell_from_id(cell.id) == cell
+
+
+@given(st.integers(-1333, 1331), st.integers(-666, 664))
+def test_neighbouring_tiles_share_pixel_edges_bit_for_bit(col, row):
+    here, east, north = Cell(col, row), Cell(col + 1, row), Cell(col, row + 1)
+    assert here.bounds[2] == east.bounds[0]
+    assert here.bounds[3] == north.bounds[1]
+    # The 6 columns both tiles have: the last of one are the first of the other.
+    degrees = DEFAULT_LATTICE.degrees
+    edges = [degrees(here.origin[0] + 501 + i) for i in range(7)]
+    assert edges == [degrees(east.origin[0] + i) for i in range(7)]
+    assert edges[0] == east.affine.c
+
+
+@settings(deadline=None)
+@given(
+    st.floats(-179, 178).map(lambda degrees: round(degrees, 6)),
+    st.floats(-89, 88).map(lambda degrees: round(degrees, 6)),
+    st.floats(0.01, 0.9),
+    st.floats(0.01, 0.9),
+)
+def test_cells_of_a_box_cover_it_without_overlap_and_none_is_needless(west, south, width, height):
+    box = shapely.box(west, south, west + width, south + height)
+    cells = list(cells_for(box))
+    assert len({cell.id for cell in cells}) == len(cells)
+    squares = [cell.polygon for cell in cells]
+    assert shapely.union_all(squares).buffer(1e-9).contains(box)
+    assert sum(square.area for square in squares) == pytest.approx(
+        shapely.union_all(squares).area, rel=1e-9
+    )
+    assert all(square.intersection(box).area > 0 for square in squares)
+
+
+@given(COLS, ROWS)
+def test_an_area_that_is_one_cell_gives_that_cell(col, row):
+    cell = Cell(col, row)
+    assert list(cells_for(cell.polygon)) == [cell]
+
+
+def test_a_box_that_rounding_pushes_over_an_edge_gets_no_further_cell():
+    east = Cell(790, 387).bounds[2]
+    box = shapely.box(106.65, 52.245, np.nextafter(east, 180), 52.38)
+    assert [cell.id for cell in cells_for(box)] == ["E106.650_N52.245"]
+
+
+def test_cells_come_from_the_north_and_each_row_from_the_west():
+    cells = list(cells_for(shapely.box(0.01, 0.01, 0.2, 0.2)))
+    assert [cell.id for cell in cells] == [
+        *("E0.000_N0.135", "E0.135_N0.135"),
+        *("E0.000_N0.000", "E0.135_N0.000"),
+    ]
+
+
+def test_only_cells_on_the_area_itself_are_taken():
+    diagonal = shapely.Polygon(
+        [(0, 0), (0.02, 0), (0.54, 0.52), (0.54, 0.54), (0.52, 0.54), (0, 0.02)]
+    )
+    ids = {cell.id for cell in cells_for(diagonal)}
+    assert "E0.000_N0.405" not in ids
+    assert {"E0.000_N0.000", "E0.405_N0.405"} <= ids
+
+
+def test_the_last_columns_end_at_180_degrees():
+    east, west = Cell(1333, 0), Cell(-1334, 0)
+    assert east.bounds[2] == 180.0
+    assert west.bounds[0] == -180.0
+    # 180 degrees are 668,000 pixels, and 1333 x 501 = 667,833.
+    assert east.core.width == 167
+    assert (east.on_earth.col, east.on_earth.width) == (0, 170)
+    assert west.core.width == 167
+    assert east.shape == west.shape == (507, 507)
+    degrees = DEFAULT_LATTICE.degrees
+    assert degrees(east.origin[0] + east.on_earth.col + east.on_earth.width) == 180.0
+    assert degrees(west.origin[0] + west.on_earth.col) == -180.0
+
+
+def test_an_area_across_180_degrees_has_cells_on_both_sides():
+    area = shapely.MultiPolygon(
+        [shapely.box(179.9, 0.01, 180, 0.1), shapely.box(-180, 0.01, -179.9, 0.1)]
+    )
+    ids = [cell.id for cell in cells_for(area)]
+    assert ids == ["W180.090_N0.000", "W179.955_N0.000", "E179.820_N0.000", "E179.955_N0.000"]
+
+
+def test_cells_beyond_the_earth_do_not_exist():
+    for col, row in ((1334, 0), (-1335, 0), (0, 667), (0, -668)):
+        with pytest.raises(TileOutsideGridError, match="no such cell"):
+            Cell(col, row)
+
+
+@pytest.mark.parametrize("name", ["106.65_52.245", "E106.650", "N52.245_E106.650", ""])
+def test_what_is_no_cell_id_is_refused(name):
+    with pytest.raises(GridError, match="no cell id"):
+        cell_from_id(name)
+
+
+def test_a_corner_off_the_lattice_is_refused():
+    with pytest.raises(TileOutsideGridError, match=r"106\.660 is no multiple of 0\.135"):
+        cell_from_id("E106.660_N52.245")
+
+
+def test_an_empty_area_has_no_cells():
+    assert list(cells_for(shapely.Polygon())) == []
+
+
+def test_another_recipe_has_another_lattice():
+    recipe = Recipe(cell=0.0625, pixels=64, margin=4)
+    cell = next(cells_for(shapely.box(1, 1, 1.01, 1.01), recipe))
+    assert cell.id == "E1.0000_N1.0000"
+    assert cell_from_id(cell.id, recipe) == cell
+    assert cell.shape == (72, 72)
+    assert cell.lattice == Lattice.of(recipe)
+    assert cell.affine.a == 0.0625 / 64
+
+
+def test_the_core_of_a_tile_is_what_its_bounds_say():
+    cell = Cell(790, 387)
+    core = cell.grid.window(cell.core.row, cell.core.col, cell.core.height, cell.core.width)
+    np.testing.assert_allclose(core.bounds, cell.bounds, rtol=0, atol=1e-11)
