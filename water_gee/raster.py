@@ -367,6 +367,7 @@ def map_windows(
     scale: int = 1,
     bands: Sequence[str | int] | None = None,
     fill: float | None = None,
+    within: Window | None = None,
     progress: Callable[[Iterator[Padded], int], Iterator[Padded]] | None = None,
 ) -> tuple[Path, ...]:
     """Run a function over a raster of any size, window by window, without seams.
@@ -382,6 +383,7 @@ def map_windows(
         bands: The bands that `function` gets; all by default.
         fill: Stands for the halo beyond the raster; by default NaN for floating point, the
             file's nodata or else 0 for integers.
+        within: The part of the raster to map; what lies around it serves as halo. All by default.
         progress: Wraps the windows; called with them and their number.
 
     Returns:
@@ -392,10 +394,11 @@ def map_windows(
     """
     outputs = (out,) if isinstance(out, Output) else tuple(out)
     header = describe(source)
-    grid = header.grid.scaled(scale)
-    steps: Iterator[Padded] = windows(header.grid.shape, size, halo)
+    part = within or Window(0, 0, *header.grid.shape)
+    rows, cols = part.height, part.width
+    grid = header.grid.window(part.row, part.col, rows, cols).scaled(scale)
+    steps: Iterator[Padded] = windows(header.grid.shape, size, halo, part)
     if progress is not None:
-        rows, cols = header.grid.shape
         steps = progress(steps, -(-rows // size) * -(-cols // size))
     with contextlib.ExitStack() as stack:
         finals = [stack.enter_context(atomic(output.path)) for output in outputs]
@@ -416,7 +419,7 @@ def map_windows(
                 arrays = (results,) if isinstance(results, np.ndarray) else tuple(results)
                 for target, array, output in zip(targets, arrays, outputs, strict=True):
                     with _writing(output.path):
-                        target.write(*_placed(array, step.core, halo, scale))
+                        target.write(*_placed(array, step.core, part, halo, scale))
         for path, final, output in zip(plain, finals, outputs, strict=True):
             with _writing(output.path):
                 _to_cog(path, final, output)
@@ -438,10 +441,13 @@ def _padded(
     return np.pad(values, ((0, 0), *pad), constant_values=fill)
 
 
-def _placed(array: Array, core: Window, halo: int, scale: int) -> tuple[Array, None, Any]:
-    """What `target.write` takes: the part of `array` over the core, and where it goes."""
+def _placed(
+    array: Array, core: Window, part: Window, halo: int, scale: int
+) -> tuple[Array, None, Any]:
+    """What `target.write` takes: what `array` has of the core, and where it goes in the part."""
     cube = array[np.newaxis] if array.ndim == 2 else array
-    place = Window(core.row * scale, core.col * scale, core.height * scale, core.width * scale)
+    row, col = (core.row - part.row) * scale, (core.col - part.col) * scale
+    place = Window(row, col, core.height * scale, core.width * scale)
     edge = halo * scale
     if cube.shape[1:] != (place.height, place.width):
         if cube.shape[1:] != (place.height + 2 * edge, place.width + 2 * edge):

@@ -88,13 +88,16 @@ class Padded:
     pad: tuple[tuple[int, int], tuple[int, int]]
 
 
-def windows(shape: tuple[int, int], size: int, halo: int) -> Iterator[Padded]:
+def windows(
+    shape: tuple[int, int], size: int, halo: int, within: Window | None = None
+) -> Iterator[Padded]:
     """Cut a raster into square cores, each with a halo, row by row.
 
     Args:
         shape: The raster, `(row, col)`.
         size: Side of a core; at the lower and right edge cores are what is left.
         halo: Pixels that a network needs around each of its output pixels.
+        within: The part of the raster that cores tile; halos reach out of it. All by default.
 
     Raises:
         CoverageError: `size` is below 1 or `halo` below 0.
@@ -102,9 +105,11 @@ def windows(shape: tuple[int, int], size: int, halo: int) -> Iterator[Padded]:
     if size < 1 or halo < 0:
         raise CoverageError(f"windows of size {size} and halo {halo} cover nothing; use 1 and 0 up")
     rows, cols = shape
-    for row in range(0, rows, size):
-        for col in range(0, cols, size):
-            core = Window(row, col, min(size, rows - row), min(size, cols - col))
+    part = within or Window(0, 0, rows, cols)
+    lower, right_edge = part.row + part.height, part.col + part.width
+    for row in range(part.row, lower, size):
+        for col in range(part.col, right_edge, size):
+            core = Window(row, col, min(size, lower - row), min(size, right_edge - col))
             top, left = max(row - halo, 0), max(col - halo, 0)
             bottom = min(row + core.height + halo, rows)
             right = min(col + core.width + halo, cols)
