@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import CRS
 
 from water_gee.emulator.pixels import (
     Block,
@@ -23,6 +22,7 @@ from water_gee.emulator.pixels import (
     Values,
     Window,
     mask_and,
+    meters_per_unit,
     same_crs,
 )
 
@@ -241,10 +241,8 @@ class Source(Node):
 
     def level_for(self, grid: Grid) -> int:
         """Return the pyramid level whose pixels are at most as large as the grid's."""
-        ratio = pixel_meters(grid) / pixel_meters(self.native)
         deepest = max(0, int(math.log2(max(1, min(self.shape)))))
-        # A little slack: 30 m on one CRS is never exactly 30 m on another.
-        return min(deepest, max(0, math.floor(math.log2(max(ratio, 1e-9)) + 0.05)))
+        return min(deepest, _level(self.native, grid))
 
     def compute(
         self, grid: Grid, window: Window, blocks: Sequence[Block | None], context: Context
@@ -255,6 +253,13 @@ class Source(Node):
         return Block(block.values.astype(self.dtype, copy=False), block.mask)
 
 
+def _level(native: Grid, grid: Grid) -> int:
+    """Return how often pixels may be doubled and stay at most as large as the grid's."""
+    ratio = pixel_meters(grid) / pixel_meters(native)
+    # A little slack: 30 m on one CRS is never exactly 30 m on another.
+    return max(0, math.floor(math.log2(max(ratio, 1e-9)) + 0.05))
+
+
 def _stride(grid: Grid) -> float:
     a, _, _, d, _, _ = grid.transform
     return math.hypot(a, d)
@@ -263,11 +268,7 @@ def _stride(grid: Grid) -> float:
 def pixel_meters(grid: Grid) -> float:
     """Return the nominal side of a grid's pixel in metres (degrees as on the equator)."""
     a, b, _, d, e, _ = grid.transform
-    if CRS.from_user_input(grid.crs).is_geographic:
-        unit = math.pi * 6378137.0 / 180.0
-    else:
-        unit = float(CRS.from_user_input(grid.crs).axis_info[0].unit_conversion_factor)
-    return unit * math.sqrt(abs(a * e - b * d))
+    return meters_per_unit(grid.crs) * math.sqrt(abs(a * e - b * d))
 
 
 class Warp(Node):
@@ -277,21 +278,29 @@ class Warp(Node):
         source: What is sampled.
         native: The grid it is computed on.
         method: `nearest`, `bilinear` or `bicubic`.
+        pyramid: Whether a computed input may be computed on coarser pixels for coarser requests, as rasters are
+            read from their pyramids.
     """
 
-    __slots__ = ("method", "native")
+    __slots__ = ("method", "native", "pyramid")
 
-    def __init__(self, source: Node, native: Grid, method: str = "nearest") -> None:
+    def __init__(
+        self, source: Node, native: Grid, method: str = "nearest", *, pyramid: bool = False
+    ) -> None:
         super().__init__((source,), source.dtype if method == "nearest" else np.float64)
         self.native = native
         self.method = method
+        self.pyramid = pyramid
 
     def _target(self, grid: Grid) -> Grid:
         source = self.inputs[0]
         if isinstance(source, Source):
             level = source.level_for(grid)
-            return self.native.scaled(level) if level else self.native
-        return self.native
+        elif self.pyramid:
+            level = _level(self.native, grid)
+        else:
+            level = 0
+        return self.native.scaled(level) if level else self.native
 
     def edges(self, grid: Grid) -> Sequence[Edge]:
         """Return the input on its own grid."""

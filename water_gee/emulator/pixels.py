@@ -8,6 +8,7 @@ is let go after its last reader.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -233,6 +234,7 @@ def same_crs(one: str, two: str) -> bool:
     return _SAME[one, two]
 
 
+@functools.lru_cache(maxsize=256)
 def meters_per_unit(crs: str) -> float:
     """Return the nominal length of one unit of a CRS in metres (a degree on the equator)."""
     parsed = CRS.from_user_input(crs)
