@@ -1,0 +1,167 @@
+"""The expressions on the wire; what they evaluate to is in test_tile_is_right_to_the_pixel.py."""
+
+from __future__ import annotations
+
+import json
+
+import ee
+import fake_service
+import pytest
+
+from water_gee.imagery import composite
+from water_gee.imagery.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def _client():
+    with fake_service.client_of(fake_service.FakeService()):
+        yield
+
+
+def calls(thing):
+    """Every function call of an expression, as (name, arguments)."""
+    found = []
+
+    def walk(node):
+        if isinstance(node, dict):
+            call = node.get("functionInvocationValue")
+            if call is not None:
+                found.append((call["functionName"], call["arguments"]))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(ee.serializer.encode(thing))
+    return found
+
+
+def names(thing):
+    return [name for name, _ in calls(thing)]
+
+
+def constants(thing):
+    return [
+        arguments["value"]["constantValue"]
+        for name, arguments in calls(thing)
+        if name == "Image.constant"
+    ]
+
+
+def selected(thing):
+    """The lists of bands that an expression selects, references followed."""
+    values = ee.serializer.encode(thing)["values"]
+
+    def plain(node):
+        if "valueReference" in node:
+            return plain(values[node["valueReference"]])
+        if "arrayValue" in node:
+            return tuple(plain(value) for value in node["arrayValue"]["values"])
+        constant = node["constantValue"]
+        return tuple(constant) if isinstance(constant, list) else constant
+
+    return {plain(a["bandSelectors"]) for name, a in calls(thing) if name == "Image.select"}
+
+
+def dates(thing):
+    """The ranges of dates of an expression."""
+    return [
+        (arguments["start"]["constantValue"], arguments["end"]["constantValue"])
+        for name, arguments in calls(thing)
+        if name == "DateRange"
+    ]
+
+
+def test_it_needs_no_function_whose_masks_are_undocumented():
+    used = set(names(composite.request_image(Recipe())))
+    assert "Image.normalizedDifference" not in used
+    assert "Image.convolve" in used
+    # Every convolution reads something unmasked: unmask, or arithmetic on an unmasked mask.
+    text = json.dumps(ee.serializer.encode(composite.request_image(Recipe())))
+    assert text.count('"sameFootprint": {"constantValue": false}') >= 4
+
+
+def test_it_reduces_the_season_once():
+    used = names(composite.request_image(Recipe()))
+    assert used.count("reduce.median") == 1
+    assert used.count("ImageCollection.load") == 2  # the season, and the elevation model
+
+
+def test_the_negative_counts_and_qa_bits_are_those_of_the_product():
+    values = constants(composite.season(Recipe()))
+    assert {31, 128, 1, 43636, 7273, 2.75e-05, -0.2} <= set(values)
+
+
+def test_summers_of_two_years_are_two_ranges():
+    assert dates(composite.season(Recipe(years=(2019, 2021)))) == [
+        ("2019-06-01", "2019-09-01"),
+        ("2021-06-01", "2021-09-01"),
+    ]
+
+
+def test_a_season_may_have_gaps_and_december_ends_with_the_year():
+    assert dates(composite.season(Recipe(years=2018, months=(1, 2, 12)))) == [
+        ("2018-01-01", "2018-03-01"),
+        ("2018-12-01", "2019-01-01"),
+    ]
+
+
+def test_years_can_be_given_beside_the_recipe():
+    assert dates(composite.feature_image(Recipe(), years=[1999])) == [("1999-06-01", "1999-09-01")]
+
+
+def test_sensors_are_merged_under_common_names():
+    both = composite.season(Recipe(sensors=("landsat5", "landsat8")))
+    loaded = [a["id"]["constantValue"] for name, a in calls(both) if name == "ImageCollection.load"]
+    assert loaded == ["LANDSAT/LT05/C02/T1_L2", "LANDSAT/LC08/C02/T1_L2"]
+    assert names(both).count("ImageCollection.merge") == 1
+    assert selected(both) >= {
+        ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5"),
+        ("SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6"),
+    }
+
+
+def test_the_elevation_model_is_the_recipes():
+    def loaded(dem):
+        image = composite.feature_image(Recipe(dem=dem))
+        return {
+            arguments["id"]["constantValue"]
+            for name, arguments in calls(image)
+            if name in ("Image.load", "ImageCollection.load")
+        } - {"LANDSAT/LC08/C02/T1_L2"}
+
+    assert loaded("COPERNICUS/DEM/GLO30") == {"COPERNICUS/DEM/GLO30"}
+    assert loaded("CGIAR/SRTM90_V4") == {"CGIAR/SRTM90_V4"}
+    assert loaded("projects/me/assets/dem") == {"projects/me/assets/dem"}
+    assert loaded(None) == set()
+
+
+def test_each_direction_has_its_kernel():
+    found = []
+    for name, arguments in calls(composite.feature_image(Recipe())):
+        if name == "Kernel.fixed":
+            found.append(arguments)
+    assert len(found) == 4
+
+
+def test_the_expression_is_small_shallow_and_the_same_every_time():
+    expression = ee.serializer.encode(composite.request_image(Recipe()))
+    text = json.dumps(expression, sort_keys=True)
+    assert len(text) < 20_000
+
+    def depth(node):
+        if isinstance(node, dict):
+            return 1 + max(map(depth, node.values()), default=0)
+        if isinstance(node, list):
+            return max(map(depth, node), default=0)
+        return 0
+
+    assert max(map(depth, expression["values"].values())) < 100
+    again = ee.serializer.encode(composite.request_image(Recipe()))
+    assert json.dumps(again, sort_keys=True) == text
+
+
+def test_the_band_order_is_the_recipes():
+    few = Recipe(features=("elevation", "Blue"))
+    assert ("elevation", "Blue") in selected(composite.feature_image(few))

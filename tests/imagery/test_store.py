@@ -1,0 +1,180 @@
+"""Tiles on disk: what is written is read, what is half written is not there."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+import rasterio
+
+from water_gee.errors import RasterError, RecipeMismatchError, StoreError
+from water_gee.imagery.grid import cells_for
+from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.store import TileStore
+
+SMALL = Recipe(pixels=32, years=2023)
+
+
+@pytest.fixture
+def cells():
+    from shapely import box
+
+    return list(cells_for(box(149.05, -35.35, 149.3, -35.25), SMALL))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with TileStore.open(tmp_path / "tiles", SMALL, create=True) as opened:
+        yield opened
+
+
+def tile(seed, observed=True):
+    rng = np.random.default_rng(seed)
+    image = rng.random((8, 38, 38), dtype=np.float32)
+    mask = rng.integers(0, 2, (38, 38)).astype(np.uint8)
+    hole = (slice(0, 5), slice(0, 9)) if observed else (slice(None), slice(None))
+    mask[hole] = 255
+    image[(slice(None), *hole)] = np.nan
+    return image, mask
+
+
+def test_what_is_written_is_read_back_bit_for_bit(store, cells):
+    image, mask = tile(1)
+    row = store.write_tile(cells[0], image, mask)
+    np.testing.assert_array_equal(store.read_image(cells[0]), image)
+    np.testing.assert_array_equal(store.read_mask(cells[0].id), mask)
+    assert store.read_image(cells[0]).dtype == np.float32
+    assert (row.state, row.valid, row.pixels) == ("done", 38 * 38 - 45, 38 * 38)
+    assert row.water == (mask == 1).sum()
+    assert store.rows() == [row]
+
+
+def test_another_program_finds_the_tile_in_its_place(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    with rasterio.open(store.path / "images" / f"{cells[0].id}.tif") as source:
+        assert source.descriptions == SMALL.features
+        assert source.crs.to_epsg() == 4326
+        assert tuple(source.transform)[:6] == tuple(cells[0].affine)[:6]
+        assert np.isnan(source.nodata)
+        structure = source.tags(ns="IMAGE_STRUCTURE")
+        assert (structure["COMPRESSION"], structure["PREDICTOR"]) == ("ZSTD", "3")
+    with rasterio.open(store.path / "masks" / f"{cells[0].id}.tif") as source:
+        assert source.nodata == 255
+        assert source.dtypes == ("uint8",)
+        assert source.colormap(1)[1] == (31, 120, 180, 255)
+
+
+def test_tiles_without_an_observed_pixel_are_kept_apart(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    store.write_tile(cells[1], *tile(2, observed=False))
+    assert [row.state for row in sorted(store.rows(), key=lambda row: row.state)] == [
+        *("done", "empty")
+    ]
+    assert store.cells() == [cells[0]]
+    assert set(store.cells(empty=True)) == {cells[0], cells[1]}
+
+
+def test_labels_are_beside_the_masks_and_may_have_other_folders(store, cells):
+    _, mask = tile(1)
+    assert not store.has_label(cells[0])
+    store.write_label(cells[0], mask)
+    store.write_label(cells[0].id, 1 - np.minimum(mask, 1), folder="truth")
+    assert store.has_label(cells[0])
+    np.testing.assert_array_equal(store.read_label(cells[0]), mask)
+    assert store.read_label(cells[0], "truth").max() == 1
+
+
+def test_a_store_is_opened_again_with_its_recipe(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    with TileStore.open(store.path) as again:
+        assert again.recipe == SMALL
+        assert again.cells() == [cells[0]]
+    with TileStore.open(str(store.path), SMALL, create=True) as again:
+        assert len(again.rows()) == 1
+
+
+def test_another_recipe_is_refused_with_the_difference(store):
+    with pytest.raises(RecipeMismatchError, match=r"years: \[2020\] / \[2023\]"):
+        TileStore.open(store.path, SMALL.replace(years=[2020]))
+    with pytest.raises(RecipeMismatchError):
+        TileStore.open(store.path, SMALL.replace(dem=None), create=True)
+
+
+def test_a_tile_whose_file_was_removed_is_not_there(store, cells):
+    for number, cell in enumerate(cells[:2]):
+        store.write_tile(cell, *tile(number))
+    (store.path / "masks" / f"{cells[0].id}.tif").unlink()
+    assert [row.cell for row in store.rows()] == [cells[1].id]
+
+
+def test_a_tile_whose_row_is_missing_is_not_there(store, cells, monkeypatch):
+    """A kill between the files and the row loses the tile, not the store."""
+    monkeypatch.setattr(store, "_manifest", sqlite3.connect(":memory:"))
+    with pytest.raises(StoreError):
+        store.write_tile(cells[0], *tile(1))
+    with TileStore.open(store.path) as again:
+        assert again.rows() == []
+
+
+def test_files_of_a_killed_writer_are_cleared(store):
+    left = store.path / "images" / ".E149.tif.999999999-abcdef01.tmp"
+    left.write_bytes(b"half")
+    TileStore.open(store.path, SMALL, create=True).close()
+    assert not left.exists()
+
+
+def test_threads_may_write_at_once(store, cells):
+    threads = [
+        threading.Thread(target=store.write_tile, args=(cell, *tile(number)))
+        for number, cell in enumerate(cells)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.rows()) == len(cells)
+
+
+def test_a_folder_that_is_no_store_says_how_to_make_one(tmp_path):
+    with pytest.raises(StoreError, match=r"no tile store at .*; make one with `water_gee.download"):
+        TileStore.open(tmp_path)
+
+
+def test_a_broken_manifest_is_one_line(tmp_path):
+    (tmp_path / "manifest.sqlite").write_text("this is no database, however long it may be" * 99)
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        TileStore.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be used"):
+        TileStore.open(tmp_path / "file" / "tiles", SMALL, create=True)
+
+
+def test_a_tile_that_is_not_there_is_named(store, cells):
+    with pytest.raises(RasterError, match=f"{cells[0].id}.tif: no such tile"):
+        store.read_image(cells[0])
+
+
+def test_arrays_of_another_shape_or_code_are_refused(store, cells):
+    image, mask = tile(1)
+    with pytest.raises(StoreError, match="a tile has"):
+        store.write_tile(cells[0], image, mask[1:])
+    with pytest.raises(StoreError, match="this recipe has"):
+        store.write_tile(cells[0], image[:7], mask)
+    with pytest.raises(StoreError, match="codes other than"):
+        store.write_tile(cells[0], image, np.full_like(mask, 2))
+    assert store.rows() == []
+
+
+def test_a_store_may_be_moved(store, cells, tmp_path):
+    store.write_tile(cells[0], *tile(1))
+    store.close()
+    shutil.move(store.path, tmp_path / "elsewhere")
+    with TileStore.open(tmp_path / "elsewhere") as moved:
+        assert moved.read_image(moved.cells()[0]).shape == (8, 38, 38)
