@@ -19,7 +19,7 @@ def comparable(value: Any) -> Any:
 
 
 def equal(one: Any, two: Any) -> bool:
-    """Say whether two values are the same: numbers by value, lists and dictionaries by what they hold."""
+    """Say whether two values are the same: numbers by value, lists and dictionaries by content."""
     one, two = comparable(one), comparable(two)
     if isinstance(one, (int, float)) and isinstance(two, (int, float)):
         return one == two
@@ -44,11 +44,11 @@ def _same_geometry(one: v.Geometry, two: v.Geometry) -> bool:
 
 
 def order(one: Any, two: Any) -> int | None:
-    """Return -1, 0 or 1 as the first comes before, with or after the second; None where they have no order."""
+    """Return -1, 0 or 1 as `one` comes before, with or after `two`, None where neither does."""
     one, two = comparable(one), comparable(two)
     numbers = isinstance(one, (int, float)) and isinstance(two, (int, float))
     if numbers or (isinstance(one, str) and isinstance(two, str)):
-        return (one > two) - (one < two)
+        return int(one > two) - int(one < two)
     return None
 
 

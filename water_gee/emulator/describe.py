@@ -129,7 +129,7 @@ def _collection(value: v.Collection) -> dict[str, Any]:
 
 
 def columns(collection: v.Collection) -> dict[str, str]:
-    """Return the names of a feature collection's properties with the types of the first that has each."""
+    """Return a feature collection's property names, each with the type of the first value found."""
     found: dict[str, str] = {}
     for item in collection:
         if not isinstance(item, v.Collection):

@@ -1,16 +1,16 @@
-"""Shapes on the ellipsoid: edges that are geodesics, other projections, lengths, areas, predicates."""
+"""Shapes on the ellipsoid: geodesic edges, other projections, lengths, areas, predicates."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 from pyproj import CRS, Geod
-from shapely.geometry import GeometryCollection
 
 from water_gee.emulator.geojson import parts_of
 from water_gee.emulator.pixels import same_crs, transformer
@@ -19,8 +19,9 @@ from water_gee.emulator.registry import bad_request
 from water_gee.emulator.values import DEFAULT_CRS, Collection, Geometry, Projection
 
 if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
     from collections.abc import Callable
+
+    from shapely.geometry.base import BaseGeometry
 
 WGS84 = Geod(ellps="WGS84")
 
@@ -36,7 +37,7 @@ Points = npt.NDArray[np.float64]
 
 
 def straight(geometry: Geometry, crs: str = DEFAULT_CRS, error: float = EDGE_ERROR) -> BaseGeometry:
-    """Return a geometry's shape in a CRS, edges cut so that straight lines there follow the true ones.
+    """Return a geometry's shape in a CRS, edges cut into straight pieces that follow the true ones.
 
     Args:
         geometry: Bounded.
@@ -59,10 +60,10 @@ def _straight(
         return shape
     if geodesic and _has_edges(shape):
         shape = reproject(shape, source, DEFAULT_CRS)
-        shape = densify(shape, lambda a, b: geodesic_points(a, b, error))
+        shape = densify(unwrapped(shape), lambda a, b: geodesic_points(a, b, error))
         return _valid(reproject(shape, DEFAULT_CRS, target))
     if not same_crs(source, target) and _has_edges(shape):
-        shape = densify(shape, lambda a, b: _straight_points(a, b, source, target, error))
+        shape = densify(shape, lambda a, b: _straight_points(a, b, source, error))
     return _valid(reproject(shape, source, target))
 
 
@@ -74,6 +75,15 @@ def _valid(shape: BaseGeometry) -> BaseGeometry:
     return shape if shape.is_valid else shapely.make_valid(shape)
 
 
+def unwrapped(shape: BaseGeometry) -> BaseGeometry:
+    """Return a shape in degrees whose lines go on past ±180, each edge the short way round."""
+
+    def line(points: Points) -> Points:
+        return columns(np.unwrap(points[:, 0], period=360), points[:, 1])
+
+    return rebuilt(shape, line)
+
+
 def densify(shape: BaseGeometry, between: Callable[[Points, Points], Points]) -> BaseGeometry:
     """Return a shape with points added to its edges.
 
@@ -81,49 +91,56 @@ def densify(shape: BaseGeometry, between: Callable[[Points, Points], Points]) ->
         shape: Any.
         between: From an edge's two ends to the points between them, `(n, 2)`.
     """
-    if isinstance(shape, GeometryCollection):
-        return GeometryCollection([densify(part, between) for part in shape.geoms])
 
     def line(points: Points) -> Points:
         pieces: list[Points] = []
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in itertools.pairwise(points):
             pieces += [start[None], between(start, end)]
         return np.concatenate([*pieces, points[-1:]])
 
-    rebuilt = [_with_lines(part, line) for part in parts_of(shape)]
-    return rebuilt[0] if not hasattr(shape, "geoms") else type(shape)(rebuilt)
+    return rebuilt(shape, line)
 
 
-def _with_lines(shape: BaseGeometry, change: Callable[[Points], Points]) -> BaseGeometry:
-    """Return a simple shape with each of its lines or rings changed."""
-    if shape.geom_type == "Point" or shape.is_empty:
+_MULTI: dict[str, Callable[[Any], BaseGeometry]] = {
+    "MultiPoint": shapely.MultiPoint,
+    "MultiLineString": shapely.MultiLineString,
+    "MultiPolygon": shapely.MultiPolygon,
+    "GeometryCollection": shapely.GeometryCollection,
+}
+
+
+def rebuilt(shape: BaseGeometry, change: Callable[[Points], Points]) -> BaseGeometry:
+    """Return a shape with each of its lines and rings changed, points as they are."""
+    if shape.geom_type in _MULTI:
+        return _MULTI[shape.geom_type]([rebuilt(part, change) for part in shapely.get_parts(shape)])
+    if shape.is_empty or shape.geom_type == "Point":
         return shape
     if isinstance(shape, shapely.Polygon):
         rings = [change(shapely.get_coordinates(r)) for r in (shape.exterior, *shape.interiors)]
         return shapely.Polygon(rings[0], rings[1:])
-    return type(shape)(change(shapely.get_coordinates(shape)))
+    line = shapely.LinearRing if shape.geom_type == "LinearRing" else shapely.LineString
+    return line(change(shapely.get_coordinates(shape)))
 
 
 def geodesic_points(start: Points, end: Points, error: float = EDGE_ERROR) -> Points:
     """Return points along the shortest line between two places in degrees, both left out.
 
-    Longitudes go on from the start's, past ±180 where the line does. The chord of a piece of length L at latitude
-    φ leaves the geodesic by about L² tan φ / 8R.
+    Longitudes go on from the start's, past ±180 where the line does. The chord of a piece of length
+    L at latitude φ leaves the geodesic by about L² tan φ / 8R.
     """
     _, _, length = WGS84.inv(start[0], start[1], end[0], end[1])
     slope = math.tan(math.radians(min(89.0, max(abs(start[1]), abs(end[1]))))) + 0.01
     pieces = math.ceil(length * math.sqrt(slope / (8 * EARTH_RADIUS * error)))
     if pieces <= 1 or start[0] == end[0]:
         return np.empty((0, 2))
-    between = np.asarray(WGS84.npts(*start, *end, min(pieces, MAX_CUTS) - 1), np.float64)
-    if not len(between):
-        return np.empty((0, 2))
+    count = min(pieces, MAX_CUTS) - 1
+    between = np.array(WGS84.npts(start[0], start[1], end[0], end[1], count), np.float64)
     between[:, 0] = start[0] + (between[:, 0] - start[0] + 180) % 360 - 180
     return between
 
 
-def _straight_points(start: Points, end: Points, source: str, target: str, error: float) -> Points:
-    """Return points along an edge that is straight in `source`, close enough to draw it in `target`."""
+def _straight_points(start: Points, end: Points, source: str, error: float) -> Points:
+    """Return points along an edge that is straight in `source`, to draw it in another CRS."""
     size = max(float(np.hypot(*(end - start))), 1e-12)
     meters = size * (
         EARTH_RADIUS * math.pi / 180 if CRS.from_user_input(source).is_geographic else 1
@@ -155,16 +172,18 @@ def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
 
 def area(geometry: Geometry) -> float:
     """Return the area on the ellipsoid in square metres."""
-    shape = straight(geometry)
     return sum(
-        abs(WGS84.geometry_area_perimeter(shapely.geometry.polygon.orient(part))[0])
-        for part in parts_of(shape)
-        if part.geom_type == "Polygon"
+        (
+            abs(float(WGS84.geometry_area_perimeter(shapely.geometry.polygon.orient(part))[0]))
+            for part in parts_of(straight(geometry))
+            if isinstance(part, shapely.Polygon)
+        ),
+        0.0,
     )
 
 
 def lengths(geometry: Geometry, kinds: tuple[str, ...]) -> float:
-    """Return the length on the ellipsoid in metres of the parts of some kinds; polygons have their rings'."""
+    """Return the length in metres of the parts of some kinds; polygons have that of their rings."""
     shape = straight(geometry)
     total = 0.0
     for part in parts_of(shape):
@@ -199,7 +218,10 @@ def locally(
 def together(
     left: Geometry, right: Geometry, proj: Projection | None = None, error: float = EDGE_ERROR
 ) -> tuple[BaseGeometry, BaseGeometry]:
-    """Return two geometries in one CRS, in degrees by default, the right one moved by 360° if that is nearer."""
+    """Return two geometries in one CRS, in degrees by default.
+
+    There, of two on different sides of the antimeridian the right one is moved by 360°.
+    """
     crs = DEFAULT_CRS if proj is None else proj.crs
     one, two = straight(left, crs, error), straight(right, crs, error)
     if proj is None and not one.is_empty and not two.is_empty:
@@ -208,7 +230,8 @@ def together(
             min(one.bounds[0], two.bounds[0]) < -180 or max(one.bounds[2], two.bounds[2]) > 180
         )
         if outside and abs(gap) > 180:
-            two = shapely.transform(two, lambda p: p + [math.copysign(360, gap), 0])
+            turn = np.array([math.copysign(360, gap), 0.0])
+            two = shapely.transform(two, lambda points: points + turn)
     return one, two
 
 
@@ -251,7 +274,7 @@ def columns(x: Any, y: Any) -> Points:
 
 
 def convex_hull(geometry: Geometry) -> Geometry:
-    """Return the hull of a geometry's points, as seen from its middle; its corners are points of it."""
+    """Return the convex hull as seen from the middle; its corners are points of the geometry."""
     shape = straight(geometry)
     if shape.is_empty:
         return Geometry(shape)
@@ -283,7 +306,7 @@ def union(geometries: list[Geometry]) -> Geometry:
 
 
 def bounds(geometry: Geometry, proj: Projection | None = None) -> Geometry:
-    """Return the rectangle around a geometry, edges straight in EPSG:4326 or in the projection given."""
+    """Return the rectangle around a geometry, straight in EPSG:4326 or the projection given."""
     if geometry.shape is None:
         return Geometry(None)
     crs = DEFAULT_CRS if proj is None else proj.crs

@@ -1,10 +1,10 @@
-"""Geometries from and to GeoJSON, with Earth Engine's additions: `crs`, `geodesic`, `evenOdd`, `LinearRing`."""
+"""Geometries from and to GeoJSON, with Earth Engine's `crs`, `geodesic` and `LinearRing`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import shapely
 from shapely.geometry import (
@@ -31,8 +31,8 @@ Coordinates = Sequence[Any]
 def shape_of(kind: str, coordinates: Any, where: str = "Geometry") -> BaseGeometry:
     """Return a shape from its GeoJSON type and nested coordinates.
 
-    Points inside may be given as point geometries, and a polygon as one ring of points. Rings need not be
-    closed. Interiors follow the even-odd rule.
+    Points inside may be given as point geometries, and a polygon as one ring of points. Rings need
+    not be closed. Interiors follow the even-odd rule.
 
     Args:
         kind: `Point`, `Polygon`, ...; `Rectangle` takes two corners.
@@ -113,7 +113,7 @@ def _even_odd(rings: Sequence[Sequence[Sequence[float]]]) -> BaseGeometry:
 
 def areas(shape: BaseGeometry) -> BaseGeometry:
     """Return only the polygons of a shape, as a Polygon where there is one."""
-    parts = [part for part in parts_of(shape) if part.geom_type == "Polygon" and not part.is_empty]
+    parts = [p for p in parts_of(shape) if isinstance(p, Polygon) and not p.is_empty]
     if len(parts) == 1:
         return parts[0]
     return MultiPolygon(parts) if parts else Polygon()
@@ -129,7 +129,8 @@ def parts_of(shape: BaseGeometry) -> list[BaseGeometry]:
 def _multi_polygon(coordinates: Coordinates) -> BaseGeometry:
     if _depth(coordinates) < 4:
         coordinates = [coordinates]
-    polygons = [part for one in coordinates for part in parts_of(_polygon(one))]
+    parts = [part for one in coordinates for part in parts_of(_polygon(one))]
+    polygons = [part for part in parts if isinstance(part, Polygon)]
     multi = MultiPolygon(polygons)
     return multi if multi.is_valid else areas(shapely.union_all(polygons))
 
@@ -194,16 +195,18 @@ def is_geodesic_by_default(crs: str) -> bool:
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
     """Return what Earth Engine answers for a geometry.
 
-    `geodesic` is there only where edges are straight in the projection, `crs` only where it is not WGS 84.
+    `geodesic` is there only where edges are straight in the projection, `crs` only where it is not
+    WGS 84.
     """
     if geometry.shape is None:
-        return {"type": "Polygon", "coordinates": [[list(p) for p in _WORLD]], "geodesic": False}
-    result = _shape_to_json(geometry.shape)
+        world = [[list(corner) for corner in _WORLD]]
+        return {"geodesic": False, "type": "Polygon", "coordinates": world}
+    result: dict[str, Any] = {}
     if not same_crs(geometry.crs, DEFAULT_CRS):
         result["crs"] = {"type": "name", "properties": {"name": geometry.crs}}
     if not geometry.geodesic and geometry.shape.geom_type not in ("Point", "MultiPoint"):
         result["geodesic"] = False
-    return result
+    return {**result, **_shape_to_json(geometry.shape)}
 
 
 _WORLD = ((-180, -90), (180, -90), (180, 90), (-180, 90), (-180, -90))

@@ -1,8 +1,8 @@
-"""Properties of images and features as functions see them, geometry and system properties included."""
+"""Properties of images and features as functions see them, with geometry and system properties."""
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from water_gee.emulator.values import Collection, Element, Geometry, Image
 
@@ -14,7 +14,7 @@ GEOMETRY_SELECTORS = (".geo", ".all")
 
 
 def geometry_of(element: Element) -> Geometry | None:
-    """Return an element's geometry: an image without a footprint is unbounded, a feature may have none."""
+    """Return the geometry: an image without a footprint is unbounded, a feature may have none."""
     if isinstance(element, Image) and element.footprint is None:
         return Geometry(None)
     return element.geometry

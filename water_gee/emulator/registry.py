@@ -74,7 +74,8 @@ class Entry:
             given = arguments.get(parameter.name)
             if given is None:
                 if parameter.required:
-                    raise bad_request(f"{self.name}: Parameter '{parameter.name}' is required.")
+                    missing = f"Parameter '{parameter.name}' is required and may not be null."
+                    raise bad_request(f"{self.name}: {missing}")
                 values[parameter.name] = parameter.default
             else:
                 where = f"{self.name}, argument '{parameter.name}'"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from water_gee.emulator.pixels import Block, Context, Grid, Mask, Node, Values, Window
+from water_gee.emulator.pixels import Block, Context, Grid, Mask, Node, Values, Window, mask_and
 from water_gee.emulator.values import PixelType, Reducer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def union_type(types: Sequence[PixelType]) -> PixelType:
 
 
 def stacked(blocks: Sequence[Block], dtype: npt.DTypeLike) -> tuple[Values, Mask]:
-    """Return values `(n, row, col)` and mask alike, None where every block is observed everywhere."""
+    """Return values `(n, row, col)` and mask alike, None where all blocks are without one."""
     values = np.stack([block.values.astype(dtype, copy=False) for block in blocks])
     masks = [block.mask for block in blocks]
     if all(mask is None for mask in masks):
@@ -38,12 +38,12 @@ def stacked(blocks: Sequence[Block], dtype: npt.DTypeLike) -> tuple[Values, Mask
 
 
 class Reduced(Node):
-    """One output of a reducer over the same band of several images.
+    """One output of a reducer over the same bands of several images.
 
     Siblings, the other outputs, are computed with it in one go.
 
     Args:
-        inputs: The band of each image.
+        inputs: The band of each image; one such group for each input of the reducer.
         reducer: What reduces them.
         dtype: The type the stack is made in.
         output: Which of the reducer's outputs this is.
@@ -84,6 +84,7 @@ class Reduced(Node):
         context: Context,
     ) -> list[Block]:
         """Reduce the stack once, in strips, for several outputs."""
+        del grid
         present = [block for block in blocks if block is not None]
         row_bytes = max(1, len(present) * window.width * self.stack_dtype.itemsize)
         rows = max(1, STRIP_BYTES // row_bytes)
@@ -97,9 +98,15 @@ class Reduced(Node):
         return [_joined([s[node.output] for s in strips], node.dtype) for node in wanted]
 
     def _outputs(self, blocks: Sequence[Block]) -> list[Block]:
-        values, mask = stacked(blocks, self.stack_dtype)
+        count = len(blocks) // self.reducer.inputs
+        stacks: list[Values] = []
+        weights: Mask = None
+        for first in range(0, len(blocks), count):
+            values, mask = stacked(blocks[first : first + count], self.stack_dtype)
+            stacks.append(values)
+            weights = mask_and(weights, mask)
         with np.errstate(all="ignore"):
-            results = self.reducer.reduce(values, mask)
+            results = self.reducer.reduce(*stacks, weights)
         return [Block(np.asarray(value), observed) for value, observed in results]
 
 
@@ -118,7 +125,14 @@ def _joined(strips: Sequence[Block], dtype: np.dtype[Any]) -> Block:
 def reduced(
     inputs: Sequence[Node], reducer: Reducer, kind: PixelType, results: Sequence[PixelType]
 ) -> list[Node]:
-    """Return a node for each output of a reducer over some bands of one type."""
+    """Return a node for each output of a reducer over some bands of one type.
+
+    Args:
+        inputs: As `Reduced` takes them.
+        reducer: What reduces them.
+        kind: The type that holds all of them.
+        results: The outputs' types.
+    """
     return [
         Reduced(inputs, reducer, kind.dtype, output, result.dtype)
         for output, result in enumerate(results)

@@ -244,24 +244,24 @@ class Collection:
     """Elements in order, with properties of their own.
 
     Attributes:
-        items: A sequence; loading one from the catalogue reads records, never pixels.
+        items: Images or features, or collections to be flattened; loading them reads records, never pixels.
         kind: `ImageCollection` or `FeatureCollection`.
         properties: The collection's.
         id: The asset's id, None for a computed collection.
     """
 
-    items: Sequence[Element]
+    items: Sequence[Any]
     kind: str
     properties: Mapping[str, Any] = field(default_factory=lambda: EMPTY_PROPERTIES)
     id: str | None = None
 
-    def __iter__(self) -> Iterator[Element]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.items)
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def with_items(self, items: Iterable[Element]) -> Collection:
+    def with_items(self, items: Iterable[Any]) -> Collection:
         """Return a copy with other elements and the same metadata."""
         return replace(self, items=tuple(items))
 

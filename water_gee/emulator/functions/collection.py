@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+import random
+from typing import TYPE_CHECKING, Any
 
-from water_gee.emulator import geodesy
+from water_gee.emulator import geodesy, reducing
 from water_gee.emulator import properties as props
 from water_gee.emulator.coerce import coerce
 from water_gee.emulator.compare import equal, hashable, sort_key
@@ -19,6 +20,7 @@ from water_gee.emulator.values import (
     Geometry,
     Image,
     Projection,
+    Reducer,
 )
 from water_gee.errors import ServiceError
 
@@ -236,3 +238,54 @@ def union(collection: Collection, maxError: ErrorMargin | None = None) -> Collec
     """Merge all geometries into one feature, `union_result`."""
     merged = Feature(geodesy.union_of(collection))
     return Collection((props.indexed(merged, "union_result"),), "FeatureCollection")
+
+
+@REGISTRY.function("Collection.reduceColumns")
+def reduce_columns(
+    collection: Collection,
+    reducer: Reducer,
+    selectors: list[str],
+    weightSelectors: list[str] | None = None,
+) -> dict[str, Any]:
+    """Reduce properties over all elements that have them, to a dictionary of the outputs."""
+    where = "Collection.reduceColumns"
+    if len(selectors) != reducer.inputs:
+        raise bad_request(
+            f"{where}: the reducer needs {reducer.inputs} selector(s), not {len(selectors)}."
+        )
+    rows = [[props.get(item, name) for name in selectors] for item in collection]
+    weights = None
+    if weightSelectors:
+        if len(weightSelectors) != 1:
+            raise bad_request(f"{where}: one weight selector at most is implemented here.")
+        weights = [
+            coerce(props.get(item, weightSelectors[0]) or 0, float, where) for item in collection
+        ]
+    return reducing.reduce_rows(reducer, rows, where, weights)
+
+
+@REGISTRY.function("Collection.randomColumn")
+def random_column(
+    collection: Collection,
+    columnName: str = "random",
+    seed: int = 0,
+    distribution: str = "uniform",
+    rowKeys: list[str] | None = None,
+) -> Collection:
+    """Add a property of random numbers that depend on nothing but the seed and the row keys.
+
+    They are uniform in [0, 1) or normal (mean 0, deviation 1), and not those of the service.
+    """
+    if distribution not in ("uniform", "normal"):
+        raise bad_request(
+            "Collection.randomColumn: distribution must be 'uniform' or 'normal', "
+            f"not '{distribution}'."
+        )
+    keys = rowKeys or ["system:index"]
+    results = []
+    for item in collection:
+        row = [seed, *(hashable(props.get(item, key)) for key in keys)]
+        dice = random.Random(repr(row))
+        number = dice.random() if distribution == "uniform" else dice.gauss(0, 1)
+        results.append(item.with_properties({columnName: number}))
+    return collection.with_items(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shapely
 from shapely.geometry import GeometryCollection, MultiLineString, MultiPoint, MultiPolygon
@@ -19,6 +19,9 @@ from water_gee.emulator.values import (
     Projection,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def _first_point(coordinates: Any) -> Geometry | None:
     """Return the first of the points that coordinates may be given as."""
@@ -28,7 +31,7 @@ def _first_point(coordinates: Any) -> Geometry | None:
 
 
 def _build(kind: str, coordinates: Any, crs: Projection | None, geodesic: bool | None) -> Geometry:
-    """Make a geometry; CRS and edges are those of the points given, WGS 84 and geodesic otherwise."""
+    """Make a geometry in the CRS given, else that of the points given, else WGS 84."""
     example = _first_point(coordinates)
     shape = shape_of(kind, coordinates, f"GeometryConstructors.{kind}")
     name = crs.crs if crs is not None else example.crs if example is not None else DEFAULT_CRS
@@ -138,7 +141,11 @@ def bbox(west: float, south: float, east: float, north: float) -> Geometry:
     return Geometry(shape_of("Polygon", [corners], "GeometryConstructors.BBox"), geodesic=False)
 
 
-_MULTI = {"Point": MultiPoint, "LineString": MultiLineString, "Polygon": MultiPolygon}
+_MULTI: dict[str, Callable[[Any], Any]] = {
+    "Point": MultiPoint,
+    "LineString": MultiLineString,
+    "Polygon": MultiPolygon,
+}
 
 
 @REGISTRY.function("GeometryConstructors.MultiGeometry")

@@ -6,7 +6,7 @@ import datetime
 import math
 from typing import Any
 
-from water_gee.emulator import dates
+from water_gee.emulator import dates, joda
 from water_gee.emulator.coerce import coerce
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import Date, DateRange
@@ -55,7 +55,7 @@ def advance(date: Date, delta: float, unit: str, timeZone: str | None = None) ->
 
 @REGISTRY.function("Date.get")
 def get(date: Date, unit: str, timeZone: str | None = None) -> int:
-    """Return one field of a date: year, month (1-12), week (1-53), day (1-31), hour, minute, second."""
+    """Return a field: year, month (1-12), week (1-53), day (1-31), hour, minute or second."""
     return dates.get(date.value, unit, timeZone)
 
 
@@ -108,13 +108,13 @@ def unit_ratio(numerator: str, denominator: str) -> float:
 @REGISTRY.function("Date.format")
 def format_(date: Date, format: str | None = None, timeZone: str | None = None) -> str:
     """Write a date by a Joda pattern, by default `YYYY-MM-dd'T'HH:mm:ss`."""
-    return dates.joda(date.value, format or "YYYY-MM-dd'T'HH:mm:ss", timeZone)
+    return joda.write(date.value, format or "YYYY-MM-dd'T'HH:mm:ss", timeZone)
 
 
 @REGISTRY.function("Date.parse")
 def parse(format: str, date: str, timeZone: str | None = None) -> Date:
     """Read a date written by a Joda pattern."""
-    return Date(dates.parse_joda(format, date, timeZone))
+    return Date(joda.read(format, date, timeZone))
 
 
 @REGISTRY.function("Date.update")

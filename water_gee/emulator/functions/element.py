@@ -76,7 +76,7 @@ def copy_properties(
     properties: list[str] | None = None,
     exclude: list[str] | None = None,
 ) -> Element:
-    """Copy properties from one element to another: those named, else all but the system's and the excluded."""
+    """Copy properties: those named, else all but the system's and the excluded ones."""
     if destination is None:
         raise bad_request(
             "Element.copyProperties: Parameter 'destination' is required and may not be null."

@@ -228,7 +228,7 @@ def max_difference(
     rightField: str | None = None,
     leftValue: Any = None,
 ) -> Filter:
-    """Pass where the operands, numbers or dates, differ by at most so much (dates: milliseconds)."""
+    """Pass where the operands, numbers or dates (in milliseconds), differ by at most so much."""
 
     def near(one: Any, two: Any) -> bool:
         one, two = comparable(one), comparable(two)

@@ -1,4 +1,4 @@
-"""`Geometry`: measures, predicates and set operations, on the ellipsoid unless a projection is given.
+"""`Geometry`: measures, predicates, set operations; on the ellipsoid unless a projection is given.
 
 Every function here takes geometries; `feature.py` registers the same for features.
 """
@@ -53,7 +53,7 @@ def _planar(geometry: Geometry, proj: Projection, margin: ErrorMargin | None) ->
 def area(
     geometry: Geometry, maxError: ErrorMargin | None = None, proj: Projection | None = None
 ) -> float:
-    """Return the area in square metres, or in the square units of a projection; 0 without polygons."""
+    """Return the area in square metres, or in a projection's square units; 0 without polygons."""
     bounded(geometry, "Geometry.area")
     if proj is not None:
         return float(_planar(geometry, proj, maxError).area)
@@ -130,7 +130,7 @@ def buffer(
     maxError: ErrorMargin | None = None,
     proj: Projection | None = None,
 ) -> Geometry:
-    """Return everything within a distance in metres, or in units of a projection; negative shrinks."""
+    """Return all within a distance in metres, or a projection's units; a negative one shrinks."""
     bounded(geometry, "Geometry.buffer")
     if proj is not None:
         planar = _planar(geometry, proj, maxError)

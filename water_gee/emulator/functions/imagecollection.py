@@ -1,9 +1,10 @@
-"""`ImageCollection` and the `reduce.*` composites: images over each other, bands matched by name."""
+"""`ImageCollection` and the `reduce.*` composites: images over each other, bands by name."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,26 +94,36 @@ def _bands_shown(image: Image) -> str:
 def reduce_bands(
     images: Sequence[Image], reducer: Reducer, where: str, rename: Callable[[str, str], str]
 ) -> Image:
-    """Reduce the namesakes of each band.
+    """Reduce each band over all images, or all bands together where the reducer has several inputs.
 
     Args:
         images: With the same bands.
-        reducer: With one input.
+        reducer: With one input, or as many as there are bands.
         where: The function, for messages.
-        rename: From a band's name and an output's to the result's.
+        rename: From a band's name and an output's to the result's, for reducers of one input.
 
     Returns:
         An image over everything, on the default projection of composites.
     """
-    if reducer.inputs != 1:
-        raise bad_request(f"{where}: reducers of several inputs are not implemented here.")
+    matched = alike(images, where)
+    groups: list[tuple[list[list[Band]], Callable[[str], str]]]
+    if reducer.inputs == 1:
+        groups = [([members], partial(rename, name)) for name, members in matched]
+    elif matched and reducer.inputs != len(matched):
+        raise bad_request(
+            f"{where}: the reducer has {reducer.inputs} inputs but the images have "
+            f"{len(matched)} bands."
+        )
+    else:
+        groups = [([members for _, members in matched], lambda output: output)] if matched else []
     bands: list[Band] = []
-    for name, members in alike(images, where):
+    for columns, name_of in groups:
+        members = [band for column in columns for band in column]
         kind = stack.union_type([band.type for band in members])
         types = reducer.result_type(kind)
         nodes = stack.reduced([band.node for band in members], reducer, kind, types)
         for output, result, node in zip(reducer.outputs, types, nodes, strict=True):
-            bands.append(Band(rename(name, output), result, node, WGS84_ONE_DEGREE))
+            bands.append(Band(name_of(output), result, node, WGS84_ONE_DEGREE))
     return Image(tuple(bands))
 
 
