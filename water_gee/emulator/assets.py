@@ -231,7 +231,11 @@ class AssetRecord:
 
     def image_properties(self) -> dict[str, Any]:
         """Return the properties an image of this asset has, the `system:` ones included."""
-        system: dict[str, Any] = {"system:index": self.index, "system:asset_size": self.size}
+        system: dict[str, Any] = {
+            "system:index": self.index,
+            "system:asset_size": self.size,
+            "system:version": self.updated,
+        }
         if self.start_time is not None:
             system["system:time_start"] = self.start_time
         if self.end_time is not None:

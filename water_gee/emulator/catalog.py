@@ -194,7 +194,7 @@ class Catalog:
         if record.type != IMAGE_COLLECTION:
             raise wrong_asset_type("ImageCollection.load", asset_id, "ImageCollection")
         images = tuple(self._image(image) for image in self.list_images(record.id))
-        properties = MappingProxyType(dict(record.properties))
+        properties = MappingProxyType({**record.properties, "system:version": record.updated})
         return Collection(images, "ImageCollection", properties, record.id)
 
     def _image(self, record: AssetRecord) -> Image:
@@ -282,19 +282,38 @@ class Catalog:
         if record.type == IMAGE:
             raise bad_request(f"Parent of asset '{asset_id}' is an image; operation not allowed.")
 
+    def check_free(self, asset_id: str, *, overwrite: bool) -> None:
+        """Check that an image may be written, before its pixels are computed.
+
+        Raises:
+            ServiceError: 400: the id is taken; 404: the parent is not there.
+        """
+        old = self.record(asset_id)
+        if old is not None and (not overwrite or old.type != IMAGE):
+            raise cannot_overwrite(asset_id)
+        self._check_parent(asset_id)
+
     @contextlib.contextmanager
     def stage(self) -> Iterator[Path]:
         """Make a folder for the files of an asset; `publish` takes it."""
         with staged(self.staging) as folder:
             yield folder
 
-    def publish(self, staged_folder: Path, record: AssetRecord, *, overwrite: bool) -> AssetRecord:
+    def publish(
+        self,
+        staged_folder: Path,
+        record: AssetRecord,
+        *,
+        overwrite: bool,
+        also: Callable[[], None] | None = None,
+    ) -> AssetRecord:
         """Make an image of the files in a staged folder, all of it or none.
 
         Args:
             staged_folder: From `stage`, with the files that `record.bands` name.
             record: What to store; folder, size and version are filled in here.
             overwrite: Whether an image of that id may be replaced.
+            also: What else is stored with the row or not at all, in the same transaction.
 
         Raises:
             ServiceError: 400: the id is taken, or the parent is not there.
@@ -306,10 +325,7 @@ class Catalog:
         version = _now()
         place = home / f"@{version:x}"
         with self.database.transaction():
-            old = self.record(record.id)
-            if old is not None and (not overwrite or old.type != IMAGE):
-                raise cannot_overwrite(record.id)
-            self._check_parent(record.id)
+            self.check_free(record.id, overwrite=overwrite)
             home.mkdir(parents=True, exist_ok=True)
             staged_folder.rename(place)
             flush(home)
@@ -317,6 +333,8 @@ class Catalog:
             done = replace(record, type=IMAGE, folder=folder, size=size, updated=version)
             try:
                 self._insert(done)
+                if also is not None:
+                    also()
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise

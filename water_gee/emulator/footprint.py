@@ -26,7 +26,9 @@ def outline(projection: Projection, shape: tuple[int, int]) -> dict[str, Any]:
         A Polygon; a MultiPolygon where it crosses the antimeridian.
     """
     rows, cols = shape
-    steps = np.linspace(0, 1, POINTS_PER_EDGE, endpoint=False)
+    # Edges along meridians and parallels are straight in degrees already.
+    points = 1 if projection.crs == DEFAULT_CRS else POINTS_PER_EDGE
+    steps = np.linspace(0, 1, points, endpoint=False)
     zeros, ones = np.zeros_like(steps), np.ones_like(steps)
     col = np.concatenate([zeros, steps, ones, 1 - steps]) * cols
     row = np.concatenate([steps, ones, 1 - steps, zeros]) * rows

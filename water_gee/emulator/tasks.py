@@ -1,0 +1,384 @@
+"""Tasks: queued in the catalogue's database, run by worker threads, resumed after a crash.
+
+One process at a time runs the tasks of a catalogue (it holds a lock that ends with it); others may
+queue, list and cancel. A task that was running when its process died is queued again: nothing of it
+was published, because the asset and the task's success are stored in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from water_gee.emulator.assets import rest_name, timestamp
+from water_gee.emulator.errors import bad_request, operation_missing
+from water_gee.emulator.export import ExportRequest, export_image
+from water_gee.emulator.limits import MAX_QUEUED_TASKS, TASK_WORKERS
+from water_gee.emulator.staging import try_lock
+from water_gee.errors import ServiceError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+
+    from water_gee.emulator.catalog import Catalog
+    from water_gee.emulator.values import Image
+
+LOG = logging.getLogger(__name__)
+
+PENDING, RUNNING, CANCELLING = "PENDING", "RUNNING", "CANCELLING"
+SUCCEEDED, CANCELLED, FAILED = "SUCCEEDED", "CANCELLED", "FAILED"
+FINISHED = (SUCCEEDED, CANCELLED, FAILED)
+
+POLL_SECONDS = 0.5
+"""How often workers look for tasks that another process queued, or cancelled."""
+
+LOCK_FILE = "tasks.lock"
+
+
+class TaskStopped(Exception):  # noqa: N818 - not an error
+    """The task is to end now: it was cancelled, or its process is shutting down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One task.
+
+    Attributes:
+        id: Unique.
+        project: Whose it is, without `projects/`.
+        state: `PENDING`, `RUNNING`, `CANCELLING`, `SUCCEEDED`, `CANCELLED` or `FAILED`.
+        kind: `EXPORT_IMAGE`.
+        description: The caller's name for it.
+        request: What was asked for, in wire form.
+        priority: Higher first.
+        attempt: How many times it was begun.
+        progress: From 0 to 1.
+        created: Milliseconds since 1970.
+        started: The same, None before.
+        updated: The same.
+        ended: The same, None before.
+        error: Why it failed, None if it did not.
+    """
+
+    id: str
+    project: str
+    state: str
+    kind: str
+    description: str
+    request: Mapping[str, Any]
+    priority: int
+    attempt: int
+    progress: float
+    created: int
+    started: int | None
+    updated: int
+    ended: int | None
+    error: str | None
+
+    @property
+    def name(self) -> str:
+        """Its name on the wire."""
+        return f"projects/{self.project}/operations/{self.id}"
+
+    def to_rest(self) -> dict[str, Any]:
+        """Return the operation as the service shows it."""
+        metadata: dict[str, Any] = {
+            "@type": "type.googleapis.com/google.earthengine.v1.OperationMetadata",
+            "state": self.state,
+            "description": self.description,
+            "priority": self.priority,
+            "createTime": timestamp(self.created),
+            "updateTime": timestamp(self.updated),
+            "type": self.kind,
+            "attempt": self.attempt,
+            "progress": self.progress,
+        }
+        if self.started is not None:
+            metadata["startTime"] = timestamp(self.started)
+        if self.ended is not None:
+            metadata["endTime"] = timestamp(self.ended)
+        shown: dict[str, Any] = {"name": self.name, "metadata": metadata}
+        if self.state not in FINISHED:
+            return shown
+        shown["done"] = True
+        if self.state == SUCCEEDED:
+            metadata["destinationUris"] = [rest_name(ExportRequest.of(self.request).asset_id)]
+            shown["response"] = {
+                "@type": "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
+            }
+        elif self.state == FAILED:
+            shown["error"] = {"code": 3, "message": self.error or "Internal error."}
+        else:
+            shown["error"] = {"code": 1, "message": "Cancelled."}
+        return shown
+
+
+class Tasks:
+    """The tasks of a catalogue, and the threads that run them.
+
+    Args:
+        catalog: Where they are stored, and where their results go.
+        compute: From an expression in wire form to its image.
+        workers: How many run at once.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        compute: Callable[[Mapping[str, Any]], Image],
+        workers: int = TASK_WORKERS,
+    ) -> None:
+        self.catalog = catalog
+        self._compute = compute
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._lock_file: int | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"task-{number}", daemon=True)
+            for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Begin to run tasks."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop; tasks in hand are queued again for whoever serves the catalogue next."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    # Asking ------------------------------------------------------------------------------------
+
+    def submit(self, project: str, wire: Mapping[str, Any]) -> Operation:
+        """Queue an export; the same `requestId` again returns the same operation.
+
+        Raises:
+            ServiceError: 400: the request is malformed, its expression cannot be evaluated or is no
+                image, or too many tasks wait.
+        """
+        request = ExportRequest.of(wire)
+        if request.request_id:
+            found = self._by_request(request.request_id)
+            if found is not None:
+                return found
+        self._compute(request.expression)
+        now = _now()
+        row = (secrets.token_hex(12).upper(), project, request.request_id or None, PENDING)
+        with self.catalog.database.transaction() as connection:
+            (waiting,) = connection.execute(
+                "SELECT COUNT(*) FROM operations WHERE state = ?", (PENDING,)
+            ).fetchone()
+            if waiting >= MAX_QUEUED_TASKS:
+                raise bad_request(f"Too many tasks are waiting (max: {MAX_QUEUED_TASKS}).")
+            connection.execute(
+                "INSERT OR IGNORE INTO operations (id, project, request_id, state, kind, "
+                "description, request, priority, attempt, progress, created, updated) "
+                "VALUES (?, ?, ?, ?, 'EXPORT_IMAGE', ?, ?, ?, 0, 0, ?, ?)",
+                (*row, request.description, json.dumps(wire), request.priority, now, now),
+            )
+        with self._wake:
+            self._wake.notify()
+        found = self._by_request(request.request_id) if request.request_id else None
+        return found or self.get(row[0])
+
+    def get(self, operation_id: str) -> Operation:
+        """Return an operation.
+
+        Raises:
+            ServiceError: 404: there is none of that id.
+        """
+        row = self._query("SELECT * FROM operations WHERE id = ?", operation_id).fetchone()
+        if row is None:
+            raise operation_missing(operation_id)
+        return _operation(row)
+
+    def all(self, project: str) -> list[Operation]:
+        """Return a project's operations, the newest first."""
+        rows = self._query(
+            "SELECT * FROM operations WHERE project = ? ORDER BY created DESC, rowid DESC", project
+        )
+        return [_operation(row) for row in rows]
+
+    def cancel(self, operation_id: str) -> None:
+        """Ask for an operation to end; one that has ended stays as it is.
+
+        Raises:
+            ServiceError: 404: there is none of that id.
+        """
+        self.get(operation_id)
+        now = _now()
+        with self.catalog.database.transaction() as connection:
+            connection.execute(
+                "UPDATE operations SET state = ?, updated = ?, ended = ? "
+                "WHERE id = ? AND state = ?",
+                (CANCELLED, now, now, operation_id, PENDING),
+            )
+            connection.execute(
+                "UPDATE operations SET state = ?, updated = ? WHERE id = ? AND state = ?",
+                (CANCELLING, now, operation_id, RUNNING),
+            )
+
+    def wait(self, operation_id: str, seconds: float) -> Operation:
+        """Return an operation once it has ended, or after some seconds as it then is."""
+        until = time.monotonic() + seconds
+        while True:
+            found = self.get(operation_id)
+            if found.state in FINISHED or time.monotonic() >= until:
+                return found
+            time.sleep(min(0.05, max(0.0, until - time.monotonic())))
+
+    def _by_request(self, request_id: str) -> Operation | None:
+        row = self._query("SELECT * FROM operations WHERE request_id = ?", request_id).fetchone()
+        return None if row is None else _operation(row)
+
+    def _query(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        return self.catalog.database.connection().execute(sql, values)
+
+    # Running -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stopping:
+            operation = self._claim() if self._owns() else None
+            if operation is not None:
+                self._run(operation)
+                continue
+            with self._wake:
+                if not self._stopping:
+                    self._wake.wait(POLL_SECONDS)
+
+    def _owns(self) -> bool:
+        """Say whether this process runs the catalogue's tasks; take over where nobody does."""
+        with self._wake:
+            if self._lock_file is None:
+                self._lock_file = try_lock(self.catalog.path / LOCK_FILE)
+                if self._lock_file is None:
+                    return False
+                self._requeue()
+            return True
+
+    def _requeue(self) -> None:
+        """Queue again what was running when the process before this one ended."""
+        now = _now()
+        with self.catalog.database.transaction() as connection:
+            connection.execute(
+                "UPDATE operations SET state = ?, progress = 0, updated = ? WHERE state = ?",
+                (PENDING, now, RUNNING),
+            )
+            connection.execute(
+                "UPDATE operations SET state = ?, updated = ?, ended = ? WHERE state = ?",
+                (CANCELLED, now, now, CANCELLING),
+            )
+
+    def _claim(self) -> Operation | None:
+        if self._query("SELECT 1 FROM operations WHERE state = ?", PENDING).fetchone() is None:
+            return None
+        now = _now()
+        with self.catalog.database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE operations SET state = ?, attempt = attempt + 1, updated = ?, "
+                "started = COALESCE(started, ?) WHERE id = (SELECT id FROM operations "
+                "WHERE state = ? ORDER BY priority DESC, created, rowid LIMIT 1) RETURNING *",
+                (RUNNING, now, now, PENDING),
+            ).fetchone()
+        return None if row is None else _operation(row)
+
+    def _run(self, operation: Operation) -> None:
+        reported = time.monotonic()
+
+        def step(share: float) -> None:
+            nonlocal reported
+            if self._stopping:
+                raise TaskStopped
+            (state,) = self._query(
+                "SELECT state FROM operations WHERE id = ?", operation.id
+            ).fetchone()
+            if state == CANCELLING:
+                raise TaskStopped
+            if time.monotonic() - reported > POLL_SECONDS:
+                reported = time.monotonic()
+                self._query(
+                    "UPDATE operations SET progress = ?, updated = ? WHERE id = ?",
+                    share,
+                    _now(),
+                    operation.id,
+                )
+
+        try:
+            request = ExportRequest.of(operation.request)
+            image = self._compute(request.expression)
+            export_image(
+                self.catalog, image, request, step, lambda: self._end(operation, SUCCEEDED)
+            )
+        except TaskStopped:
+            self._stopped(operation)
+        except ServiceError as error:
+            self._end(operation, FAILED, error.message)
+        except OSError as error:
+            self._end(operation, FAILED, f"Export failed: {str(error).splitlines()[0]}")
+        except Exception as error:
+            LOG.exception("task %s failed", operation.id)
+            self._end(operation, FAILED, f"Internal error: {error}")
+
+    def _stopped(self, operation: Operation) -> None:
+        if self.get(operation.id).state == CANCELLING:
+            self._end(operation, CANCELLED)
+            return
+        self._query(
+            "UPDATE operations SET state = ?, progress = 0, updated = ? WHERE id = ?",
+            PENDING,
+            _now(),
+            operation.id,
+        )
+
+    def _end(self, operation: Operation, state: str, error: str | None = None) -> None:
+        now = _now()
+        progress = 1.0 if state == SUCCEEDED else self.get(operation.id).progress
+        self._query(
+            "UPDATE operations SET state = ?, progress = ?, updated = ?, ended = ?, error = ? "
+            "WHERE id = ?",
+            state,
+            progress,
+            now,
+            now,
+            error,
+            operation.id,
+        )
+
+
+def _now() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _operation(row: sqlite3.Row) -> Operation:
+    return Operation(
+        row["id"],
+        row["project"],
+        row["state"],
+        row["kind"],
+        row["description"],
+        json.loads(row["request"]),
+        row["priority"],
+        row["attempt"],
+        row["progress"],
+        row["created"],
+        row["started"],
+        row["updated"],
+        row["ended"],
+        row["error"],
+    )
