@@ -242,7 +242,7 @@ def request_tile(
         }
     )
     names = (*recipe.features, composite.WATER)
-    pixels = _unpack(answer, names, (part.height, part.width), cell)
+    pixels = _unpack(answer, names, (part.height, part.width))
     features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
     mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
     mask[part.slices] = pixels[composite.WATER]
@@ -252,18 +252,15 @@ def request_tile(
     return features, mask
 
 
-def _unpack(
-    answer: Any, names: tuple[str, ...], shape: tuple[int, int], cell: Cell
-) -> npt.NDArray[Any]:
+def _unpack(answer: bytes, names: tuple[str, ...], shape: tuple[int, int]) -> npt.NDArray[Any]:
     """Load NPY, and see that it holds the bands asked for, in order, over the grid asked for."""
     try:
         pixels: npt.NDArray[Any] = np.load(io.BytesIO(answer))
     except (ValueError, EOFError, OSError) as error:
-        raise DownloadError(f"{cell.id}: the answer is no NPY: {error}") from error
+        raise DownloadError(f"the answer is no NPY array, it begins {answer[:20]!r}") from error
     if pixels.dtype.names != names or pixels.shape != shape:
         raise DownloadError(
-            f"{cell.id}: asked for bands {names} of {shape} pixels, "
-            f"got {pixels.dtype.names} of {pixels.shape}"
+            f"asked for bands {names} of {shape} pixels, got {pixels.dtype.names} of {pixels.shape}"
         )
     return pixels
 

@@ -1,0 +1,408 @@
+"""Tiles come home whole, whatever the service does; what cannot come says why in one line."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import ee
+import fake_service
+import numpy as np
+import pytest
+import tenacity
+from fake_service import FakeService, RefusalError, npy
+
+import water_gee
+from water_gee import session
+from water_gee.errors import (
+    AoiError,
+    DownloadError,
+    EmptySeasonError,
+    EmptyTileWarning,
+    QuotaError,
+    RasterError,
+    RecipeMismatchError,
+    SessionError,
+    TileFailedError,
+)
+from water_gee.imagery import download
+from water_gee.imagery.download import download_tiles, request_tile
+from water_gee.imagery.grid import Cell, Lattice, cell_from_id
+from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.store import TileStore
+
+SMALL = Recipe(pixels=26, years=2023)
+SIDE = 32
+NAMES = (*SMALL.features, "water")
+AREA = (149.05, -35.35, 149.40, -35.15)  # 2 x 3 cells
+CELLS = 6
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch):
+    monkeypatch.setattr(download, "WAIT", tenacity.wait_random(0, 0.01))
+
+
+@pytest.fixture(autouse=True)
+def _no_session_left():
+    yield
+    if session._current is not None:
+        session._current.close()
+
+
+@pytest.fixture
+def service():
+    with fake_service.client_of(FakeService(pixels=whole)) as running:
+        yield running
+
+
+def west(body):
+    return body["grid"]["affineTransform"]["translateX"]
+
+
+def whole(body):
+    """A tile whose bands hold 0.1, 0.2 ...; water in one corner, a hole in the other."""
+    size = body["grid"]["dimensions"]
+    shape = (size["height"], size["width"])
+    bands = {name: np.full(shape, 0.1 * (i + 1)) for i, name in enumerate(SMALL.features)}
+    bands["water"] = np.zeros(shape)
+    bands["water"][:5, :5] = 1
+    for values in bands.values():
+        values[-4:, -4:] = 255
+    return npy(NAMES, shape, **bands)
+
+
+def get(tmp_path, **options):
+    options = {"recipe": SMALL, "threads": 3, "progress": False} | options
+    return download_tiles(AREA, tmp_path / "tiles", **options)
+
+
+# ------------------------------------------------------------------ what is asked, what is kept
+
+
+def test_each_cell_is_asked_for_once_and_kept(service, tmp_path):
+    store = get(tmp_path)
+    assert len(store.cells()) == CELLS
+    assert service.count("image:computePixels") == CELLS
+    image, mask = store.read_image(store.cells()[0]), store.read_mask(store.cells()[0])
+    assert image.shape == (8, SIDE, SIDE)
+    np.testing.assert_array_equal(image[:, 10, 10], np.arange(1, 9, dtype=np.float32) * 0.1)
+    assert np.isnan(image[:, -4:, -4:]).all()
+    assert np.isfinite(image[:, :, 0]).all()
+    assert (mask[:5, :5] == 1).all()
+    assert (mask[-4:, -4:] == 255).all()
+    assert (mask == 0).sum() == SIDE * SIDE - 25 - 16
+
+
+def test_the_request_names_the_tiles_own_pixels(service, tmp_path):
+    store = get(tmp_path)
+    asked = [body["grid"] for kind, body in service.requests if kind == "image:computePixels"]
+    assert {
+        (grid["affineTransform"]["translateX"], grid["affineTransform"]["translateY"])
+        for grid in asked
+    } == {(cell.affine.c, cell.affine.f) for cell in store.cells()}
+    for grid in asked:
+        assert grid["crsCode"] == "EPSG:4326"
+        assert grid["dimensions"] == {"width": SIDE, "height": SIDE}
+        transform = grid["affineTransform"]
+        assert transform["scaleX"] == -transform["scaleY"] == 0.135 / 26
+        assert transform["shearX"] == transform["shearY"] == 0
+
+
+def test_the_default_tile_has_507_pixels_along_its_side(service):
+    recipe = Recipe()
+    image, mask = request_tile(Cell(1104, -262), recipe)
+    assert image.shape == (8, 507, 507)
+    assert mask.shape == (507, 507)
+    grid = service.requests[-1][1]["grid"]
+    assert grid["dimensions"] == {"width": 507, "height": 507}
+    assert grid["affineTransform"]["scaleX"] == 0.135 / 501
+
+
+def test_what_lies_beyond_180_degrees_is_not_asked_for_and_not_observed(service):
+    lattice = Lattice.of(SMALL)
+    cell = Cell(1333, 0, lattice)
+    image, mask = request_tile(cell, SMALL)
+    grid = service.requests[-1][1]["grid"]
+    # 180 degrees are 34,666.67 pixels: the pixel that 180 cuts is left out.
+    assert grid["dimensions"] == {"width": 34_666 - 1333 * 26 + 3, "height": SIDE}
+    assert (mask[:, grid["dimensions"]["width"] :] == 255).all()
+    assert np.isnan(image[:, :, grid["dimensions"]["width"] :]).all()
+    west_cell = Cell(-1334, 0, lattice)
+    request_tile(west_cell, SMALL)
+    assert west(service.requests[-1][1]) == lattice.degrees(-34_666)
+
+
+def test_the_same_call_again_asks_for_nothing(service, tmp_path):
+    get(tmp_path)
+    before = len(service.requests)
+    store = get(tmp_path)
+    assert len(store.cells()) == CELLS
+    assert len(service.requests) == before
+
+
+def test_a_removed_tile_is_asked_for_again(service, tmp_path):
+    store = get(tmp_path)
+    gone = store.cells()[2]
+    store.image_path(gone).unlink()
+    before = service.count("image:computePixels")
+    get(tmp_path)
+    assert service.count("image:computePixels") == before + 1
+    assert store.image_path(gone).exists()
+
+
+def test_without_a_recipe_the_stores_own_is_used(service, tmp_path):
+    get(tmp_path)
+    assert get(tmp_path, recipe=None).recipe == SMALL
+
+
+def test_years_may_be_given_beside_the_recipe(service, tmp_path):
+    assert get(tmp_path, years=2019).recipe.years == (2019,)
+    with pytest.raises(RecipeMismatchError, match="years"):
+        get(tmp_path, recipe=None, years=[2018])
+
+
+def test_another_recipe_is_refused_before_anything_is_asked(service, tmp_path):
+    get(tmp_path)
+    before = len(service.requests)
+    with pytest.raises(RecipeMismatchError):
+        get(tmp_path, recipe=SMALL.replace(dem=None))
+    assert len(service.requests) == before
+
+
+def test_the_public_name_is_this_function():
+    assert water_gee.download_tiles is download_tiles
+
+
+def test_an_empty_tile_is_kept_as_empty_and_told(service, tmp_path):
+    def clouds(body):
+        return npy(NAMES, (SIDE, SIDE), **dict.fromkeys(NAMES, 255))
+
+    service.pixels = clouds
+    with pytest.warns(EmptyTileWarning, match="not one pixel was observed in 6 tiles"):
+        store = get(tmp_path)
+    assert {row.state for row in store.rows()} == {"empty"}
+    assert store.cells() == []
+    assert np.isnan(store.read_image(store.cells(empty=True)[0])).all()
+
+
+def test_the_log_lies_in_the_store_and_names_every_tile(service, tmp_path):
+    store = get(tmp_path)
+    text = (store.path / "water_gee.log").read_text()
+    assert all(cell.id in text for cell in store.cells())
+    assert logging.getLogger("water_gee").handlers == []
+
+
+def test_the_progress_bar_counts_tiles(service, tmp_path, capsys):
+    get(tmp_path, progress=True)
+    assert "6/6" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ what goes wrong, and passes
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_what_passes_is_asked_again_and_the_clients_own_retries_stay_out(service, tmp_path, code):
+    failed = set()
+
+    def once(body):
+        if west(body) not in failed:
+            failed.add(west(body))
+            raise RefusalError(code, "try later")
+        return whole(body)
+
+    service.pixels = once
+    assert len(get(tmp_path).cells()) == CELLS
+    # 3 columns of cells failed once each: every request is one attempt of ours.
+    assert service.count("image:computePixels") == CELLS + 3
+    assert ee.data._get_state().max_retries == 5
+    assert f"HTTP {code}" in (tmp_path / "tiles" / "water_gee.log").read_text()
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset by peer"), TimeoutError("too slow")])
+def test_resets_and_timeouts_pass_too(service, tmp_path, error):
+    seen = []
+
+    def once(body):
+        seen.append(body)
+        if len(seen) == 1:
+            raise error
+        return whole(body)
+
+    service.pixels = once
+    assert len(get(tmp_path, threads=1).cells()) == CELLS
+
+
+# ------------------------------------------------------------------ what goes wrong, and stays
+
+
+def test_a_tile_that_fails_does_not_take_the_others_with_it(service, tmp_path):
+    bad = cell_from_id("E149.175_S35.370", SMALL)
+
+    def refuse(body):
+        transform = body["grid"]["affineTransform"]
+        if (transform["translateX"], transform["translateY"]) == (bad.affine.c, bad.affine.f):
+            raise RefusalError(400, "Computation timed out.")
+        return whole(body)
+
+    service.pixels = refuse
+    with pytest.raises(TileFailedError, match=r"1 of 6 tiles failed.*timed out") as caught:
+        get(tmp_path)
+    assert list(caught.value.failures) == [bad.id]
+    assert service.count("image:computePixels") == CELLS  # a 400 is not tried again
+    service.pixels = whole
+    assert len(get(tmp_path).cells()) == CELLS
+    assert service.count("image:computePixels") == CELLS + 1
+
+
+@pytest.mark.parametrize("code", [400, 404, 501])
+def test_what_every_tile_would_hear_stops_the_run(service, tmp_path, monkeypatch, code):
+    monkeypatch.setattr(download, "_ALIKE", 2)
+
+    def refuse(body):
+        raise RefusalError(code, "Image.load: Image asset 'COPERNICUS/DEM/GLO30' not found.")
+
+    service.pixels = refuse
+    with pytest.raises(DownloadError, match=r"refuses every tile: .*GLO30' not found"):
+        get(tmp_path, threads=1)
+    assert service.count("image:computePixels") <= 4
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_account_stops_at_once_with_the_remedy(service, tmp_path, code):
+    def refuse(body):
+        raise RefusalError(code, "no permission")
+
+    service.value = refuse
+    with pytest.raises(SessionError, match="earthengine authenticate"):
+        get(tmp_path)
+    assert len(service.requests) == 1
+
+
+def test_a_quota_that_stays_used_up_stops_and_says_what_is_kept(service, tmp_path):
+    counter = []
+
+    def spent(body):
+        counter.append(1)
+        if len(counter) > 2:
+            raise RefusalError(429, "Quota exceeded")
+        return whole(body)
+
+    service.pixels = spent
+    with pytest.raises(QuotaError, match=r"Quota exceeded; 2 tiles are in .*goes on from there"):
+        get(tmp_path, threads=1)
+
+
+def test_a_server_that_goes_away_stops_the_run_in_one_line(service, tmp_path):
+    counter = []
+
+    def gone(body):
+        counter.append(1)
+        if len(counter) > 2:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return whole(body)
+
+    service.pixels = gone
+    with pytest.raises(SessionError, match="no longer answers") as caught:
+        get(tmp_path, threads=1)
+    assert "\n" not in str(caught.value)
+    assert len(TileStore.open(tmp_path / "tiles").rows()) == 2
+
+
+def test_an_answer_that_is_no_tile_fails_that_tile(service, tmp_path):
+    answers = iter([b"<html>", npy(("water",), (SIDE, SIDE)), npy(NAMES, (3, 3))])
+    service.pixels = lambda body: next(answers, None) or whole(body)
+    with pytest.raises(TileFailedError) as caught:
+        get(tmp_path, threads=1)
+    said = " ".join(caught.value.failures.values())
+    assert "is no NPY array, it begins b'<html>'" in said
+    assert "asked for bands" in said
+    assert len(caught.value.failures) == 3
+
+
+def test_a_full_disk_stops_the_run_in_one_line(service, tmp_path, monkeypatch):
+    import errno
+
+    from water_gee import files
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "sync", full)
+    with pytest.raises(RasterError, match="the disk is full; free some space and run the same"):
+        get(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(download, "WAIT", tenacity.wait_none())
+    assert len(get(tmp_path).cells()) == CELLS
+
+
+def test_a_season_without_images_says_what_was_looked_for_and_how_to_widen(service, tmp_path):
+    counts = iter([0, 1])
+    service.value = lambda body: next(counts)
+    with pytest.raises(EmptySeasonError) as caught:
+        get(tmp_path)
+    line = str(caught.value)
+    for part in ("landsat8", "months 6, 7, 8", "2023", "W 149.050", "more `months`"):
+        assert part in line
+    assert "\n" not in line
+    assert service.count("image:computePixels") == 0
+
+
+def test_an_area_outside_all_images_is_told_apart(service, tmp_path):
+    service.value = lambda body: 0
+    with pytest.raises(EmptySeasonError, match="lies outside all images"):
+        get(tmp_path)
+
+
+def test_the_question_for_images_carries_the_area_on_flat_ground(service, tmp_path):
+    get(tmp_path)
+    body = next(body for kind, body in service.requests if kind == "value:compute")
+    assert "GeometryConstructors.MultiPolygon" in str(body)
+    assert "'geodesic': {'constantValue': False}" in str(body)
+
+
+@pytest.mark.parametrize("threads", [0, 41])
+def test_more_threads_than_the_service_allows_are_refused(service, tmp_path, threads):
+    with pytest.raises(DownloadError, match="from 1 to 40"):
+        get(tmp_path, threads=threads)
+
+
+def test_a_tile_larger_than_an_answer_may_be_is_refused(service, tmp_path):
+    with pytest.raises(DownloadError, match="fewer `pixels`"):
+        get(tmp_path, recipe=Recipe(pixels=2000))
+
+
+def test_what_is_no_area_is_refused_before_anything_is_written(service, tmp_path):
+    with pytest.raises(AoiError):
+        download_tiles((1, 2, 3), tmp_path / "tiles")
+    assert not (tmp_path / "tiles").exists()
+
+
+# ------------------------------------------------------------------ Ctrl-C
+
+
+def test_ctrl_c_finishes_the_tiles_in_hand_and_says_how_to_go_on(service, tmp_path):
+    started = threading.Barrier(3, timeout=10)
+    main = threading.main_thread().ident
+
+    def slow(body):
+        if service.count("image:computePixels") <= 2:
+            started.wait()
+            time.sleep(0.5)
+        return whole(body)
+
+    def press():
+        started.wait()
+        signal.pthread_kill(main, signal.SIGINT)
+
+    service.pixels = slow
+    with ThreadPoolExecutor(1) as helper:
+        helper.submit(press)
+        with pytest.raises(KeyboardInterrupt, match=r"2 tiles are in .*tiles, the same call"):
+            get(tmp_path, threads=2)
+    assert len(TileStore.open(tmp_path / "tiles").rows()) == 2
+    service.pixels = whole
+    assert len(get(tmp_path).cells()) == CELLS
