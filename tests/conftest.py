@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Before anything imports TensorFlow: its start-up lines are no test output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,3 +48,39 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real scenes at {folder}; set WATER_GEE_TEST_DATA")
     return folder
+
+
+def shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder of this test run that all of its worker processes share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one worker make what the others then find."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_season(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The synthetic season over one cell, made once; nobody may change it."""
+    from water_gee.demo.season import make_season
+
+    base = shared_base(tmp_path_factory)
+    with one_at_a_time(base / "tiny_season.lock"):
+        return make_season(base / "tiny", seed=0, cells=(1, 1))
+
+
+@pytest.fixture(scope="session")
+def tiny_catalog(tmp_path_factory: pytest.TempPathFactory, tiny_season: Any) -> Path:
+    """A catalogue of that season and its elevation; nobody may add to it."""
+    from water_gee.emulator.ingest import ingest
+
+    base = shared_base(tmp_path_factory)
+    with one_at_a_time(base / "tiny_catalog.lock"):
+        ingest(base / "tiny_catalog", tiny_season.scenes)
+        ingest(base / "tiny_catalog", [tiny_season.dem], dem=True)
+    return base / "tiny_catalog"

@@ -19,22 +19,6 @@ COMMANDS = ["download", "labels", "train", "predict", "deploy", "run", "demo", "
 
 
 @pytest.fixture
-def call(capsys):
-    """Run a command in this process: `(status, stdout, stderr)`."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            app.main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    yield call
-    logger = logging.getLogger("water_gee")
-    logger.handlers.clear()
-    logger.propagate = True
-
-
-@pytest.fixture
 def failing(monkeypatch):
     """A command `fail` that raises what it is given."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 from typing import Any
 
@@ -84,7 +83,8 @@ def _end_with_parent() -> None:
     """End this process when its standard input closes, as it does however the parent ends."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1 << 16):
+        # Not through sys.stdin: its lock would be held when the interpreter ends.
+        while os.read(0, 1 << 16):
             pass
         os._exit(1)
 

@@ -38,12 +38,18 @@ def listen(quiet: bool) -> None:
         logger.removeHandler(handler)
     handler = _Lines()
     handler.setLevel(logging.ERROR if quiet else logging.INFO)
-    # Only the job's own lines; what single tiles do is in the store's log file.
-    handler.addFilter(lambda r: r.name == "water_gee.workflow" or r.levelno >= logging.WARNING)
+    handler.addFilter(_for_the_user)
     logger.addHandler(handler)
     logger.propagate = False
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+
+
+def _for_the_user(record: logging.LogRecord) -> bool:
+    """The job's own lines and what is worth a warning; single tiles are in the store's log file."""
+    if record.name == "water_gee.workflow":
+        return True
+    return record.name != "water_gee" and record.levelno >= logging.WARNING
 
 
 def show_warning(
