@@ -14,6 +14,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rasterio._err import CPLE_BaseError
+
 from water_gee.emulator.assets import IMAGE, AssetRecord, canonical_id
 from water_gee.emulator.catalog import Catalog
 from water_gee.emulator.rasters import Target, open_raster_bands, raster_target, split_properties
@@ -124,7 +126,7 @@ class _Job:
             return [self._raster(path)]
         except ServiceError as error:
             raise IngestError(f"{path}: {error.message}") from error
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, CPLE_BaseError, sqlite3.OperationalError) as error:
             if isinstance(error, IngestError):
                 raise
             raise _explained(path, self.catalog.path, error) from error
