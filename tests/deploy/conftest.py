@@ -8,6 +8,8 @@ import httplib2
 import numpy as np
 import pytest
 
+from water_gee import session
+
 
 class ListsOnly:
     """A transport for `ee.Initialize`: discovery document and algorithm list, from the wheel."""
@@ -34,6 +36,8 @@ def ee():
         http_transport=ListsOnly(),
     )
     yield ee
+    if session._current is not None:
+        session._current.close()
     ee.Reset()
 
 

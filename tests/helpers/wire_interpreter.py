@@ -26,18 +26,20 @@ class Reference:
     value: object
 
 
-def evaluate(expression, sources, shape):
+def evaluate(expression, sources, shape, *, lonlat=None, flip=False):
     """The bands of an expression.
 
-    `sources` gives, for each id that `Image.load` may ask for, a list of `Band`.
+    `sources` gives, for each id that `Image.load` may ask for, a list of `Band`; `lonlat` the
+    coordinates of pixel centres. With `flip`, kernels are laid the wrong way round.
     """
-    return _Reader(expression, sources, shape).run()
+    return _Reader(expression, sources, shape, lonlat, flip).run()
 
 
 class _Reader:
-    def __init__(self, expression, sources, shape):
+    def __init__(self, expression, sources, shape, lonlat, flip):
         self.table, self.result = expression["values"], expression["result"]
         self.sources, self.shape, self.done = sources, shape, {}
+        self.lonlat, self.flip = lonlat, flip
 
     def run(self):
         return self.reference(self.result)
@@ -68,6 +70,10 @@ class _Reader:
 
     def Image_load(self, id):  # noqa: N802, A002
         return [self.band(b.name, b.values, b.mask) for b in self.sources[id]]
+
+    def Image_pixelLonLat(self):  # noqa: N802
+        lon, lat = self.lonlat
+        return [self.band("longitude", lon), self.band("latitude", lat)]
 
     def Image_constant(self, value):  # noqa: N802
         numbers = value if isinstance(value, list) else [value]
@@ -129,6 +135,9 @@ class _Reader:
     def Image_gt(self, image1, image2):  # noqa: N802
         return self.pairwise(image1, image2, np.greater)
 
+    def Image_lt(self, image1, image2):  # noqa: N802
+        return self.pairwise(image1, image2, np.less)
+
     def Image_gte(self, image1, image2):  # noqa: N802
         return self.pairwise(image1, image2, np.greater_equal)
 
@@ -186,7 +195,7 @@ class _Reader:
         return Reference(np.asarray(weights, np.float64))
 
     def Image_convolve(self, image, kernel):  # noqa: N802
-        weights = kernel.value
+        weights = kernel.value[::-1, ::-1] if self.flip else kernel.value
         rows, cols = weights.shape
         out = []
         for band in image:

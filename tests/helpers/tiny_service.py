@@ -1,0 +1,161 @@
+"""An Earth Engine of a dozen functions: pixels by the wire interpreter, assets in memory.
+
+It takes the place of the calls in `ee.data`, so that everything above them is the real client.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import ee
+import numpy as np
+from wire_interpreter import Band, evaluate
+
+_AROUND = 8  # pixels evaluated around a window, so that no border shows
+
+
+class TinyService:
+    """Serves one image, `here`, on a lattice of degrees.
+
+    `values` is `(feature, row, col)` with NaN; its upper left corner lies `west`, `north` pixels
+    from 0° E, 0° N. `flip` lays kernels the wrong way round. `spoil` changes arrays on their way.
+    """
+
+    def __init__(self, values, names, *, west, north, step, flip=False, spoil=None):
+        self.values, self.names, self.flip, self.spoil = values, names, flip, spoil
+        self.west, self.north, self.step = west, north, step
+        self.assets, self.operations, self.requests = {}, {}, []
+        self.pixel_requests = 0
+        self.outcome = "SUCCEEDED"  # of exports; a tuple ("FAILED", message) fails them
+        self.polls = 2  # looks at a task until it has ended
+        self._numbers = itertools.count(1)
+
+    def install(self, monkeypatch):
+        from ee import data
+
+        for name in (
+            "computePixels",
+            "getInfo",
+            "createAsset",
+            "listOperations",
+            "getOperation",
+            "newTaskId",
+            "exportImage",
+        ):
+            monkeypatch.setattr(data, name, getattr(self, name))
+        return self
+
+    # ------------------------------------------------------------------------------- pixels
+
+    def computePixels(self, params):  # noqa: N802
+        self.pixel_requests += 1
+        grid, place = params["grid"], params["grid"]["affineTransform"]
+        assert params["fileFormat"] == "NUMPY_NDARRAY"
+        assert grid["crsCode"] == "EPSG:4326"
+        width, height = grid["dimensions"]["width"], grid["dimensions"]["height"]
+        col = place["translateX"] / self.step - self.west
+        row = self.north - place["translateY"] / self.step
+        assert abs(col - round(col)) < 1e-6, "a window beside the lattice"
+        assert abs(row - round(row)) < 1e-6, "a window beside the lattice"
+        bands = self._evaluate(params["expression"], round(row), round(col), height, width)
+        inner = np.s_[_AROUND:-_AROUND, _AROUND:-_AROUND]
+        table = np.zeros((height, width), [(band.name, "f4") for band in bands])
+        for band in bands:
+            assert (band.mask == 1).all(), "an array carries no mask"
+            table[band.name] = band.values[inner]
+        return self.spoil(table) if self.spoil else table
+
+    def _evaluate(self, image, row, col, height, width):
+        shape = height + 2 * _AROUND, width + 2 * _AROUND
+        rows = np.arange(row - _AROUND, row + height + _AROUND)
+        cols = np.arange(col - _AROUND, col + width + _AROUND)
+        inside = ((rows >= 0) & (rows < self.values.shape[1]))[:, None] & (
+            (cols >= 0) & (cols < self.values.shape[2])
+        )
+        part = self.values[
+            :,
+            np.clip(rows, 0, self.values.shape[1] - 1)[:, None],
+            np.clip(cols, 0, self.values.shape[2] - 1),
+        ]
+        masks = np.isfinite(part) & inside
+        bands = [
+            Band(name, np.nan_to_num(band), mask.astype(float))
+            for name, band, mask in zip(self.names, part, masks, strict=True)
+        ]
+        lonlat = (
+            (self.west + cols + 0.5) * self.step + 0 * rows[:, None],
+            (self.north - rows[:, None] - 0.5) * self.step + 0 * cols,
+        )
+        expression = json.loads(json.dumps(ee.serializer.encode(image)))
+        return evaluate(expression, {"here": bands}, shape, lonlat=lonlat, flip=self.flip)
+
+    # ------------------------------------------------------------------------------- assets
+
+    def getInfo(self, asset_id):  # noqa: N802
+        return self.assets.get(asset_id)
+
+    def createAsset(self, value, path):  # noqa: N802
+        self.assets[path] = {"type": value["type"], "name": path}
+
+    # -------------------------------------------------------------------------------- tasks
+
+    def newTaskId(self):  # noqa: N802
+        return [f"task{next(self._numbers)}"]
+
+    def exportImage(self, request_id, request):  # noqa: N802
+        name = f"projects/local/operations/{request_id}"
+        self.requests.append(request)
+        self.operations[name] = {
+            "name": name,
+            "polls": 0,
+            "request": request,
+            "metadata": {"state": "PENDING", "description": request["description"]},
+        }
+        return {"name": name}
+
+    def listOperations(self):  # noqa: N802
+        return list(self.operations.values())
+
+    def getOperation(self, name):  # noqa: N802
+        operation = self.operations[name]
+        operation["polls"] += 1
+        if operation["polls"] >= self.polls:
+            self.end(operation)
+        return operation
+
+    def end(self, operation):
+        if isinstance(self.outcome, tuple):
+            state, message = self.outcome
+            operation["metadata"]["state"] = state
+            operation["error"] = {"message": message}
+            return
+        operation["metadata"]["state"] = self.outcome
+        if self.outcome == "SUCCEEDED":
+            target = destination_of(operation["request"])
+            self.assets[target] = {
+                "type": "IMAGE",
+                "name": target,
+                "properties": properties_of(operation["request"]["expression"]),
+            }
+
+
+def destination_of(request):
+    """The asset id; the client writes ids of projects with short names as legacy ones."""
+    name = request["assetExportOptions"]["earthEngineDestination"]["name"]
+    return name.removeprefix("projects/earthengine-legacy/assets/")
+
+
+def properties_of(image):
+    """What `Element.set` puts on an image, from its wire form."""
+    found, todo = {}, [ee.serializer.encode(image)]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            if value.get("functionName") == "Element.set":
+                arguments = value["arguments"]
+                found[arguments["key"]["constantValue"]] = arguments["value"]["constantValue"]
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+    return found

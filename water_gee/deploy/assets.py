@@ -1,0 +1,99 @@
+"""Asset ids and what stands under them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ee import data
+
+from water_gee.deploy.service import asking
+from water_gee.errors import AssetIdError, DeployError
+
+JOB = "water_gee_job"
+"""The property by which an asset says what it is a result of."""
+
+_PROJECT = r"projects/(?:[a-z0-9.\-]+:)?[a-z][a-z0-9\-]*/assets"
+_LEGACY = r"users/[A-Za-z0-9_.\-]+"
+_ROOT = re.compile(rf"(?:{_PROJECT}|{_LEGACY})(?=/)")
+_PART = re.compile(r"[A-Za-z0-9_\-]+")
+_LONGEST = 100
+
+
+def check_id(asset_id: str) -> str:
+    """Check an asset id before anything is asked of the service.
+
+    Returns:
+        The id, without a slash at its end.
+
+    Raises:
+        AssetIdError: The service would not take it; the message says why.
+    """
+    if not isinstance(asset_id, str) or not asset_id.strip():
+        raise AssetIdError(f"{asset_id!r} is no asset id; give projects/YOUR-PROJECT/assets/water")
+    trimmed = asset_id.strip().rstrip("/")
+    root = _ROOT.match(trimmed)
+    if root is None:
+        raise AssetIdError(
+            f"{asset_id!r} is no asset id; it begins with projects/YOUR-PROJECT/assets/ or "
+            "users/YOUR-NAME/ and goes on with a name"
+        )
+    for part in trimmed[root.end() + 1 :].split("/"):
+        if not _PART.fullmatch(part) or len(part) > _LONGEST:
+            raise AssetIdError(
+                f"{asset_id!r}: {part!r} is no name of an asset or folder; use 1 to {_LONGEST} "
+                "letters, digits, _ and -"
+            )
+    return trimmed
+
+
+def look_up(asset_id: str) -> dict[str, Any] | None:
+    """What stands under an id, or None.
+
+    Raises:
+        DeployError: The service refused.
+    """
+    with asking(f"cannot look up {asset_id}"):
+        found: dict[str, Any] | None = data.getInfo(asset_id)
+    return found
+
+
+def job_of(asset: dict[str, Any]) -> str | None:
+    """The job that an asset is the result of, if it is one of ours."""
+    job = asset.get("properties", {}).get(JOB)
+    return str(job) if job is not None else None
+
+
+def check_parent(asset_id: str) -> None:
+    """Make sure that there is a folder to put an asset into.
+
+    Raises:
+        AssetIdError: There is none.
+    """
+    parent = asset_id.rpartition("/")[0]
+    root = _ROOT.match(asset_id)
+    if root is not None and root.group() == parent:
+        return
+    if look_up(parent) is None:
+        raise AssetIdError(
+            f"{asset_id}: there is no folder {parent}; make it with "
+            f"`earthengine create folder {parent}`"
+        )
+
+
+def make_collection(asset_id: str) -> None:
+    """Make an image collection unless it or a folder stands there.
+
+    Raises:
+        DeployError: Something else stands there, or the service refused.
+    """
+    standing = look_up(asset_id)
+    if standing is None:
+        check_parent(asset_id)
+        with asking(f"cannot make the collection {asset_id}"):
+            data.createAsset({"type": "IMAGE_COLLECTION"}, asset_id)
+    elif standing.get("type") not in {"IMAGE_COLLECTION", "FOLDER"}:
+        raise DeployError(
+            f"{asset_id} is there and is no collection ({standing.get('type')}), but maps of "
+            "several years need one; give another id"
+        )
