@@ -1,4 +1,4 @@
-"""Bands of images put side by side: names that stay unique, which band meets which, what the result inherits."""
+"""Bands side by side: unique names, which band meets which, what the result inherits."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def one_for_all(image: Image, other: Image, where: str, argument: str) -> list[B
 def paired(one: Image, two: Image, where: str) -> Iterator[tuple[str, Band, Band]]:
     """Match the bands of two images as every binary operator does.
 
-    One band meets all of the other's; equal names meet each other; else equal numbers meet in order. The
-    result is named for the longer, or in the first's order.
+    One band meets all of the other's; equal names meet each other; else equal numbers meet in
+    order. The result is named for the longer, or in the first's order.
 
     Raises:
         ServiceError: 400: the numbers do not fit.

@@ -1,8 +1,9 @@
 """The type of a result from the types of its inputs.
 
-Earth Engine says «the union of the input types» and gives results a range of their own: Sentinel-2's uint16 divided
-by 10000 is `float` in [0, 6.5535]. Here the precision is the union's and the range is that of the operation,
-so that no whole number is stored in fewer bits than it needs (`docs/decisions/pixel-types.md`).
+Earth Engine says «the union of the input types» and gives results a range of their own:
+Sentinel-2's uint16 divided by 10000 is `float` in [0, 6.5535]. Here the precision is the union's
+and the range is that of the operation, so that no whole number is stored in fewer bits than it needs
+(`docs/decisions/pixel-types.md`).
 """
 
 from __future__ import annotations
@@ -75,12 +76,12 @@ maximum = _arithmetic(max)
 
 
 def floating(kind: PixelType) -> PixelType:
-    """Return the floating type a function of whole numbers or floats gives: `float` stays, others are `double`."""
+    """Return the type of a function of reals: `float` stays `float`, others are `double`."""
     return FLOAT if kind.precision == "float" else DOUBLE
 
 
 def divide(one: PixelType, two: PixelType) -> PixelType:
-    """Return a quotient's type: whole numbers give `float`, as `divide(10000)` of a Sentinel-2 band does."""
+    """Return a quotient's type: whole numbers give `float`, as Sentinel-2 divided by 10000 does."""
     joint = one.union(two)
     kind = FLOAT if joint.precision == "int" else replace(joint, minimum=None, maximum=None)
     low, high = two.minimum, two.maximum
@@ -120,7 +121,7 @@ def boolean(one: PixelType, two: PixelType) -> PixelType:
 
 
 def real(one: PixelType, two: PixelType) -> PixelType:
-    """Return the type of `pow`, `atan2` and `hypot`: documented as float; double where an input is."""
+    """Return the type of `pow`, `atan2`, `hypot`: float as documented, double where an input is."""
     return DOUBLE if "double" in (one.precision, two.precision) else FLOAT
 
 

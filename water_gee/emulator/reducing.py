@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from water_gee.emulator.compare import comparable
-from water_gee.emulator.functions.reducer_algebra import plain
+from water_gee.emulator.regional import plain
 from water_gee.emulator.registry import bad_request
 
 if TYPE_CHECKING:

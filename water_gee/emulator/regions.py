@@ -1,4 +1,4 @@
-"""Shapes on a pixel grid: which pixels lie inside, how much of each is covered, which window holds them.
+"""Shapes on a pixel grid: which pixels lie inside, how much of each, which window holds them.
 
 A pixel lies inside where its centre does (`docs/decisions/regions.md`). A point covers the pixel it
 falls in; a line those it crosses.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from water_gee.emulator.geodesy import straight
 from water_gee.emulator.pixels import Context, Grid, Mask, Values, Window, meters_per_unit
 from water_gee.emulator.registry import bad_request
 from water_gee.emulator.values import DEFAULT_CRS, Geometry, Projection
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 BLOCK = 64
 """Pixels a side of the blocks that are looked at as a whole first."""
@@ -26,7 +28,7 @@ EDGE_FRACTION = 0.01
 """How far, in pixels, the cut edges of a shape may leave the true ones."""
 
 LEAST_COVER = 0.005
-"""Fraction of a pixel below which a region does not reach it (the guide says «approximately 0.5 %»)."""
+"""Fraction of a pixel below which a region does not reach it (the guide: «approximately 0.5%»)."""
 
 Inside = Callable[[Grid, Window, Context], Mask]
 
@@ -40,7 +42,7 @@ def pixel_error(grid: Grid) -> float:
 def inside(geometry: Geometry) -> Inside:
     """Return the test of which pixel centres lie in a geometry: None for all of them."""
     if geometry.shape is None:
-        return lambda grid, window, context: None
+        return lambda *_: None
     crs = DEFAULT_CRS if geometry.geodesic else geometry.crs
 
     def test(grid: Grid, window: Window, context: Context) -> Mask:
@@ -55,15 +57,14 @@ def inside(geometry: Geometry) -> Inside:
 def contained(shape: BaseGeometry, x: Values, y: Values) -> Values:
     """Return which places lie in a shape or on its edge, bool `(row, col)`.
 
-    Blocks that lie wholly in or out are settled by their bounding box; only others look at every place.
+    Blocks that lie wholly in or out are settled by their bounding box.
     """
     result = np.zeros(x.shape, bool)
     if shape.is_empty:
         return result
     west, south, east, north = shape.bounds
     if shapely.get_dimensions(shape) == 2 and shape.equals(shapely.box(*shape.bounds)):
-        result = (x >= west) & (x <= east) & (y >= south) & (y <= north)
-        return result
+        return np.asarray((x >= west) & (x <= east) & (y >= south) & (y <= north))
     shapely.prepare(shape)
     for top in range(0, x.shape[0], BLOCK):
         for left in range(0, x.shape[1], BLOCK):
@@ -110,8 +111,8 @@ def coverage(shape: BaseGeometry, window: Window) -> tuple[Values, Values]:
         window: The pixels asked about.
 
     Returns:
-        Fractions, float64 `(row, col)` (below `LEAST_COVER`: 0), and centres, bool `(row, col)`. Pixels that
-        points or lines touch count in full.
+        Fractions, float64 `(row, col)` (below `LEAST_COVER`: 0), and centres, bool `(row, col)`.
+        Pixels that points or lines touch count in full.
     """
     fractions = np.zeros(window.shape)
     centers = np.zeros(window.shape, bool)
@@ -154,12 +155,13 @@ def _thin(shape: BaseGeometry) -> list[BaseGeometry]:
 
 
 def _touched(part: BaseGeometry, col: Values, row: Values) -> Values:
-    """Return the pixels that hold a point, or that a line crosses; right and bottom edges are the next pixel's."""
+    """Return the pixels that hold a point (edges are the next pixel's) or that a line crosses."""
     if part.is_empty:
         return np.zeros(col.shape, bool)
     if shapely.get_dimensions(part) == 0:
         points = np.floor(shapely.get_coordinates(part) + 1e-9)
-        return np.asarray([(col == x) & (row == y) for x, y in points], bool).any(axis=0)
+        hits = np.array([(col == x) & (row == y) for x, y in points], bool)
+        return np.asarray(np.logical_or.reduce(hits))
     inner = shapely.box(col + 1e-9, row + 1e-9, col + 1 - 1e-9, row + 1 - 1e-9)
     return np.asarray(shapely.intersects(part, inner))
 

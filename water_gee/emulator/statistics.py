@@ -1,7 +1,8 @@
 """Many values to few along the first axis of a stack, whatever shape lies behind it.
 
-Every function takes `values (n, ...)` and `weights`: None (all count), bool or float `(n, ...)`; a weight of 0 leaves
-a value out. It returns `(result, mask)`, the mask None or bool `(...)`, False where nothing was left.
+Functions take `values (n, ...)` and `weights`: None (all count), bool or float `(n, ...)`; a
+weight of 0 leaves a value out. Most return `(result, mask)`, the mask None or bool `(...)`, False
+where nothing was left.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _beyond(dtype: np.dtype[Any], above: bool) -> Values:
 
 
 def which_extreme(values: Values, weights: Weights, *, largest: bool) -> Values:
-    """Return the index along the first axis of the smallest or largest value, the first of equals."""
+    """Return the index of the smallest or largest value, the first of equals."""
     valid = valid_of(weights)
     kept = values if valid is None else np.where(valid, values, _beyond(values.dtype, not largest))
     return np.asarray(kept.argmax(axis=0) if largest else kept.argmin(axis=0))
@@ -158,7 +159,7 @@ def deviation(values: Values, weights: Weights, *, sample: bool = False) -> Resu
 
 @lru_cache(maxsize=64)
 def _network(size: int) -> tuple[tuple[int, int], ...]:
-    """Return the comparisons of Batcher's odd-even merge sort (Knuth, TAOCP 3, 5.2.2, algorithm M)."""
+    """Return the comparisons of Batcher's merge exchange (Knuth, TAOCP 3, 5.2.2, algorithm M)."""
     pairs: list[tuple[int, int]] = []
     top = 1 << max(0, (size - 1).bit_length() - 1)
     p = top
@@ -172,7 +173,7 @@ def _network(size: int) -> tuple[tuple[int, int], ...]:
 
 
 def in_order(values: Values, weights: Weights) -> Values:
-    """Return the values sorted along the first axis as floats, those that do not count behind, as infinity."""
+    """Return the values sorted along the first axis, those that do not count last, as infinity."""
     valid = valid_of(weights)
     dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
     if values.ndim == 1 or len(values) > NETWORK_LIMIT or not len(values):
@@ -215,7 +216,7 @@ def percentile(values: Values, weights: Weights, percent: float) -> Result:
 
 
 def percentiles(values: Values, weights: Weights, percents: list[float]) -> list[Result]:
-    """Return several percentiles: of n sorted values, position p (n - 1) / 100, linear between two."""
+    """Return percentiles: of n sorted values, position p (n - 1) / 100, linear between two."""
     if not len(values):
         nothing = np.zeros(values.shape[1:]), np.zeros(values.shape[1:], bool)
         return [nothing for _ in percents]
@@ -233,7 +234,7 @@ def _between(ordered: Values, percent: float) -> Values:
     share = position - low
     if share == 0:
         return np.asarray(ordered[low], np.float64)
-    return ordered[low] * (1 - share) + ordered[low + 1].astype(np.float64) * share
+    return np.asarray(ordered[low] * (1 - share) + ordered[low + 1].astype(np.float64) * share)
 
 
 def _between_counted(ordered: Values, number: Values, percent: float) -> Values:
@@ -298,7 +299,7 @@ def runs(values: Values, weights: Weights) -> Values:
 
 
 def linear_fit(x: Values, y: Values, weights: Weights) -> tuple[Values, Values, Values]:
-    """Return slope, offset and where there are any of a weighted least-squares line through (x, y)."""
+    """Return slope, offset and validity of a weighted least-squares line through (x, y)."""
     weight = _weight_sum(x, weights)
     scale = np.where(weight > 0, weight, 1)
     x_mean, y_mean = _weighted(x, weights) / scale, _weighted(y, weights) / scale

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +24,9 @@ from water_gee.emulator.values import (
     PixelType,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 @REGISTRY.function("Image.load")
 def load(services: Services, id: str, version: int = -1) -> Image:
@@ -42,7 +44,7 @@ def constant(value: Any) -> Image:
     if isinstance(value, list) and not value:
         return Image()
     image = coerce(value, Image, "Image.constant, argument 'value'")
-    assert isinstance(image, Image)  # noqa: S101 - coerce makes one or raises
+    assert isinstance(image, Image)
     return image
 
 
@@ -166,7 +168,7 @@ def metadata(image: Image, property: str, name: str | None = None) -> Image:
 
 
 def as_type(band: Band, kind: PixelType) -> Band:
-    """Return a band cast to a type; whole numbers are cut off towards zero and clamped to the range."""
+    """Return a band cast to a type; whole numbers are cut off towards zero and clamped."""
     if kind.precision != "int":
         return replace(band, type=kind, node=cast(band.node, kind))
     if _holds(kind, band.type):
@@ -176,12 +178,12 @@ def as_type(band: Band, kind: PixelType) -> Band:
 
     def clamped(values: Values) -> Values:
         if whole:
-            return np.clip(values, low, high)
+            return np.asarray(np.clip(values, low, high))
         # The largest doubles below 2^63 fit; beyond, the cast itself would wrap.
         cut = np.clip(np.nan_to_num(np.trunc(values), nan=0.0), float(low), float(high))
         if high > 2**53:
-            return np.where(cut >= float(high), high, cut.astype(np.int64))
-        return cut
+            cut = np.where(cut >= float(high), high, cut.astype(np.int64))
+        return np.asarray(cut)
 
     return replace(band, type=kind, node=pointwise([band.node], clamped, kind, "cast"))
 
@@ -231,7 +233,7 @@ for _kind, _names in _CASTS.items():
 def cast_bands(
     image: Image, bandTypes: dict[str, Any], bandOrder: list[str] | None = None
 ) -> Image:
-    """Return the image with some bands cast; types for bands it lacks add bands masked everywhere."""
+    """Return the image with some bands cast; types of bands it lacks add masked ones."""
     kinds: Mapping[str, PixelType] = {
         name: coerce(kind, PixelType, f"Image.cast, type of band '{name}'")
         for name, kind in bandTypes.items()

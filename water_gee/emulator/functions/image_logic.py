@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from water_gee.emulator.functions.image_math import Binary, binary_function
 from water_gee.emulator.registry import REGISTRY
 from water_gee.emulator.values import BOOLEAN, Image
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def _test(function: Function, summary: str) -> Binary:
-    return Binary(lambda dtype: function, pixeltypes.boolean, summary)
+    return Binary(lambda _: function, pixeltypes.boolean, summary)
 
 
 LOGIC: dict[str, Binary] = {

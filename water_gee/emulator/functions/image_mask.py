@@ -5,9 +5,8 @@ A mask is None (all observed), bool, or float32 in [0, 1]. See `docs/decisions/m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +19,15 @@ from water_gee.emulator.regions import inside
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import Band, Collection, Geometry, Image, PixelType
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MASK_TYPE = PixelType("float", 0, 1)
 """The type of a mask read as an image."""
 
 
 def opacity(block: Block) -> Mask:
-    """Return a mask out of a block's values: clamped to [0, 1], 0 where the block itself is masked."""
+    """Return a mask out of values: clamped to [0, 1], 0 where the block itself is masked."""
     values = block.values
     if values.dtype.kind != "f":
         mask: Values = values > 0
@@ -123,7 +125,7 @@ def _remasked(kind: PixelType) -> Callable[[Block, Block], Block]:
 
 @REGISTRY.function("Image.unmask")
 def unmask(input: Image, value: Image | None = None, sameFootprint: bool = True) -> Image:
-    """Return the image with another's values where it is masked: 0 by default, in its footprint by default."""
+    """Return the image with another's values (0 by default) where it is masked."""
     other: Image = coerce(0, Image, "Image.unmask") if value is None else value
     fills = one_for_all(input, other, "Image.unmask", "value")
     bounded = sameFootprint and input.footprint is not None

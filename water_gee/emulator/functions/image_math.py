@@ -62,7 +62,7 @@ def _ufunc(ufunc: np.ufunc) -> Maker:
 
 
 def _plain(function: Function) -> Maker:
-    return lambda dtype: function
+    return lambda _: function
 
 
 def _safe_divide(a: Values, b: Values) -> Values:
@@ -79,6 +79,10 @@ def _remainder(a: Values, b: Values) -> Values:
         return np.where(zero, 0, np.fmod(a, np.where(zero, 1, b)))
     remainder: Values = np.fmod(a, b)
     return remainder
+
+
+def _first_non_zero(a: Values, b: Values) -> Values:
+    return np.where(a != 0, a, b)
 
 
 def _floating(ufunc: np.ufunc) -> Function:
@@ -106,11 +110,9 @@ BINARY: dict[str, Binary] = {
         pixeltypes.remainder,
         "Return what dividing the first image by the second leaves.",
     ),
-    "first": Binary(
-        lambda dtype: lambda a, b: a, pixeltypes.joined, "Return the first of two values."
-    ),
+    "first": Binary(_plain(lambda a, _: a), pixeltypes.joined, "Return the first of two values."),
     "firstNonZero": Binary(
-        lambda dtype: lambda a, b: np.where(a != 0, a, b),
+        _plain(_first_non_zero),
         pixeltypes.joined,
         "Return the first value, the second where that is 0.",
     ),
@@ -130,7 +132,7 @@ BINARY: dict[str, Binary] = {
 
 
 def _of_bits(ufunc: np.ufunc) -> Maker:
-    return lambda dtype: lambda a, b: ufunc(whole(a), whole(b))
+    return _plain(lambda a, b: ufunc(whole(a), whole(b)))
 
 
 def whole(values: Values) -> Values:
@@ -297,7 +299,7 @@ UNARY: dict[str, Unary] = {
     ),
     "bitCount": Unary(
         lambda values: np.bitwise_count(whole(values).view(np.uint64)),
-        lambda kind: PixelType("int", 0, 64),
+        lambda _: PixelType("int", 0, 64),
         "Return how many of the 64 bits of the value are set.",
     ),
 }

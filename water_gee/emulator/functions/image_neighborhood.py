@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from water_gee.emulator import statistics
 from water_gee.emulator.bands import inherited
 from water_gee.emulator.functions import reducer as reducers
 from water_gee.emulator.functions.kernel import of_shape
@@ -15,6 +14,11 @@ from water_gee.emulator.nodes import Convolve, Neighborhood
 from water_gee.emulator.pixels import Block, Node, Values
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import DOUBLE, Band, Image, Kernel, Reducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from water_gee.emulator import statistics
 
 STACK_BYTES = 64_000_000
 """Bytes of the stack of neighbours reduced at once."""
@@ -112,12 +116,13 @@ class Neighbors:
 def _joined(masks: Sequence[Values | None], heights: Sequence[int], width: int) -> Values | None:
     if all(mask is None for mask in masks):
         return None
-    return np.concatenate(
+    joined: Values = np.concatenate(
         [
             np.ones((height, width), bool) if mask is None else mask
             for mask, height in zip(masks, heights, strict=True)
         ]
     )
+    return joined
 
 
 @REGISTRY.function("Image.reduceNeighborhood")
@@ -189,7 +194,7 @@ def _register_focal(name: str, reducer: Reducer, summary: str) -> None:
         drawn = kernel
         if drawn is None:
             drawn = of_shape(kernelType, radius, units, False, 1.0, where)
-        # Masked neighbours are left out and masked pixels filled: filling gaps is what focal means are for.
+        # Masked neighbours are left out, masked pixels filled: focal means are there to fill gaps.
         neighbors = Neighbors(reducer, drawn, "mask", skip_masked=False)
         result = image
         for _ in range(iterations):

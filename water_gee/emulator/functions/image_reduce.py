@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from water_gee.emulator.pixels import Block, Mask, Node
 from water_gee.emulator.pixeltypes import union
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import Band, Image, PixelType, Reducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 @REGISTRY.function("Image.reduce")

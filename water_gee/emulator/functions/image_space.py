@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import shapely
 
-from water_gee.emulator.geodesy import straight
 from water_gee.emulator.functions.image_mask import clipped
+from water_gee.emulator.geodesy import straight
 from water_gee.emulator.nodes import Placed, Source, Warp
 from water_gee.emulator.pixels import Block, Context, Grid, Node, Values, Window
 from water_gee.emulator.regions import at_scale, chosen, on_grid, window_of
@@ -73,8 +73,7 @@ def geometry(
 def on_its_grid(projection: Projection, node: Node) -> Node:
     """Return a node that is computed on a projection's grid and nowhere else."""
     if isinstance(node, Warp) and node.method == "nearest" and node.native == projection.grid:
-        if not isinstance(node.inputs[0], Source):
-            return node
+        return Warp(node, projection.grid) if isinstance(node.inputs[0], Source) else node
     return Warp(node, projection.grid)
 
 
@@ -192,7 +191,7 @@ def _fitted(
 
 
 def _placed(name: str, function: object, kind: PixelType = DOUBLE) -> Band:
-    assert callable(function)  # noqa: S101 - told to the type checker
+    assert callable(function)
     return Band(name, kind, Placed((), function, kind.dtype))
 
 
@@ -249,7 +248,7 @@ def _shifted(grid: Grid) -> tuple[float, float, float, float, float, float]:
 
 
 def _quadrilaterals(x: Values, y: Values) -> Values:
-    """Return the areas between corners, `(row + 1, col + 1)` -> `(row, col)`; half the cross product of diagonals."""
+    """Return the areas between corners `(row + 1, col + 1)`: half the diagonals' cross product."""
     right, down = x[1:, 1:] - x[:-1, :-1], y[1:, 1:] - y[:-1, :-1]
     left, up = x[1:, :-1] - x[:-1, 1:], y[1:, :-1] - y[:-1, 1:]
     areas: Values = np.abs(right * up - left * down) / 2

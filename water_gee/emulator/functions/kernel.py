@@ -49,7 +49,7 @@ def pixels(radius: float, units: str, where: str) -> float:
     """Return a radius in pixels.
 
     Raises:
-        ServiceError: 400: it is negative, or in metres, which would need another kernel for each grid.
+        ServiceError: 400: it is negative, or in metres: another kernel for each grid.
     """
     if units != "pixels":
         known = "is not implemented by this emulator" if units == "meters" else "is unknown"
@@ -67,7 +67,7 @@ def shape_function(name: str, radius: float) -> Shape:
     """
     near = radius + 1e-9
     shapes: dict[str, Shape] = {
-        "square": lambda x, y: np.ones_like(x),
+        "square": lambda x, _: np.ones_like(x),
         "circle": lambda x, y: x * x + y * y <= near * near,
         "diamond": lambda x, y: abs(x) + abs(y) <= near,
         "octagon": lambda x, y: abs(x) + abs(y) <= near * math.sqrt(2),
@@ -86,7 +86,7 @@ def of_shape(
     name: str, radius: float, units: str, normalize: bool, magnitude: float, where: str
 ) -> Kernel:
     """Return a kernel of a named shape."""
-    size = int(math.floor(pixels(radius, units, where) + 1e-9))
+    size = math.floor(pixels(radius, units, where) + 1e-9)
     return around(shape_function(name, radius), size, size, magnitude, normalize, where)
 
 
@@ -133,7 +133,7 @@ def gaussian(
     normalize: bool = True,
     magnitude: float = 1.0,
 ) -> Kernel:
-    """Return a Gaussian sampled at pixel centres that are nearer than the radius along each axis."""
+    """Return a Gaussian sampled at pixel centres nearer than the radius along each axis."""
     where = "Kernel.gaussian"
     size = max(0, math.ceil(pixels(radius, units, where)) - 1)
     if not sigma > 0:
@@ -185,7 +185,7 @@ def fixed(
     y: int = -1,
     normalize: bool = False,
 ) -> Kernel:
-    """Return a kernel of given weights, rows from the top; its focus is the centre unless said otherwise."""
+    """Return a kernel of given weights, rows from the top, its focus in the centre by default."""
     where = "Kernel.fixed"
     try:
         matrix = np.asarray(weights, np.float64)

@@ -1,20 +1,19 @@
 """Reducers: how many values become few, weighted by mask and coverage where that is said.
 
-`Reducer.reduce(*stacks, weights)` takes one stack `(n, ...)` for each input and the weights `(n, ...)`: None, bool or
-float. Unweighted reducers count whole pixels: those of weight above 0, or those of `counted` where a region says
-which centres it holds.
+`Reducer.reduce(*stacks, weights)` takes one stack `(n, ...)` for each input and the weights
+`(n, ...)`: None, bool or float. Unweighted reducers count whole pixels: those of weight above 0, or
+those of `counted` where a region says which centres it holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from water_gee.emulator import pixeltypes, statistics
 from water_gee.emulator.registry import REGISTRY, bad_request
-from water_gee.emulator.statistics import Result, Values, Weights
 from water_gee.emulator.values import (
     BOOLEAN,
     DOUBLE,
@@ -24,8 +23,11 @@ from water_gee.emulator.values import (
     Reducer,
 )
 
+if TYPE_CHECKING:
+    from water_gee.emulator.statistics import Result, Values, Weights
+
 Reduction = Callable[..., list[Any]]
-"""`(*stacks, weights) -> one (values, mask) per output`; of a flat stack, values may be any object."""
+"""`(*stacks, weights) -> one (values, mask) per output`; of a flat stack, any objects."""
 
 TypeRule = Callable[[PixelType], PixelType]
 
@@ -71,6 +73,7 @@ def _same(kind: PixelType) -> PixelType:
 
 
 def always(kind: PixelType) -> TypeRule:
+    """Return the rule of an output whose type does not depend on the input's."""
     return lambda _: kind
 
 
@@ -142,7 +145,7 @@ _TABLE: dict[str, tuple[Reducer, str]] = {
         reducer(
             "countEvery",
             ["count"],
-            _counted(lambda values, weights: np.full(values.shape[1:], len(values), np.int64)),
+            _counted(lambda values, _: np.full(values.shape[1:], len(values), np.int64)),
             always(COUNT),
         ),
         "Return a reducer that counts everything, observed or not.",
@@ -295,7 +298,7 @@ def median(
 def mode(
     maxBuckets: int | None = None, minBucketWidth: float | None = None, maxRaw: int | None = None
 ) -> Reducer:
-    """Return a reducer that takes the most frequent value, the smallest of equally frequent ones."""
+    """Return a reducer that takes the most frequent value, the smallest of equals."""
     return reducer("mode", ["mode"], _one(statistics.mode), _same)
 
 

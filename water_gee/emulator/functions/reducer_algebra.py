@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from water_gee.emulator import statistics
 from water_gee.emulator.functions.reducer_tables import flat
+from water_gee.emulator.regional import plain
 from water_gee.emulator.registry import REGISTRY, bad_request
-from water_gee.emulator.statistics import Values, Weights
 from water_gee.emulator.values import DOUBLE, Image, PixelType, Reducer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from water_gee.emulator.statistics import Values, Weights
 
 
 @REGISTRY.function("Reducer.combine")
@@ -84,13 +88,6 @@ def repeat(reducer: Reducer, count: int) -> Reducer:
         return [(found, None) for found in lists]
 
     return replace(copies, outputs=reducer.outputs, reduce=reduce, result_type=reducer.result_type)
-
-
-def plain(values: Any, mask: Any) -> Any:
-    """Return one result of a flat stack as a Python value, None where nothing was left."""
-    if mask is not None and not bool(mask):
-        return None
-    return values.item() if isinstance(values, (np.ndarray, np.generic)) else values
 
 
 @REGISTRY.function("Reducer.forEach")
@@ -197,4 +194,4 @@ def group(reducer: Reducer, groupField: int = 0, groupName: str = "group") -> Re
             groups.append({groupName: key.item(), **{name: plain(*one) for name, one in named}})
         return [(groups, None)]
 
-    return Reducer("group", ("groups",), reduce, lambda kind: (DOUBLE,), reducer.inputs + 1)
+    return Reducer("group", ("groups",), reduce, lambda _: (DOUBLE,), reducer.inputs + 1)

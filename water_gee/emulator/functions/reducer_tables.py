@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from water_gee.emulator.functions.reducer import always, reducer
 from water_gee.emulator.registry import REGISTRY, bad_request
-from water_gee.emulator.statistics import Values, Weights
 from water_gee.emulator.values import DOUBLE, Array, Reducer
+
+if TYPE_CHECKING:
+    from water_gee.emulator.statistics import Values, Weights
 
 DEFAULT_BUCKETS = 4096
 """Buckets of a histogram that is not told how many it may have."""
@@ -97,7 +99,7 @@ def _bucket_width(values: Values, limit: int, least: float | None) -> float:
 
 @REGISTRY.function("Reducer.fixedHistogram")
 def fixed_histogram(min: float, max: float, steps: int, cumulative: bool = False) -> Reducer:
-    """Return a reducer to an array of lower edges and counts in buckets of one width; for regions."""
+    """Return a reducer to an array of lower edges and counts of equal buckets; for regions."""
     if steps < 1 or not min < max:
         raise bad_request("Reducer.fixedHistogram: 'steps' must be positive, 'min' below 'max'.")
 
