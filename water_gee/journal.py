@@ -40,10 +40,9 @@ class Entry:
     Attributes:
         stage: Its name.
         inputs: Digest of everything its result depends on.
-        done: Whether it ended; a begun one has no outputs.
+        done: Whether it ended; a begun one has the outputs and facts of the time before.
         outputs: Path relative to the journal's folder -> `[bytes, mtime in ns, SHA-256]`.
-        facts: What later stages and the report read of it, plain JSON values; of a begun one, those
-            of the time before.
+        facts: What later stages and the report read of it, plain JSON values.
         seconds: How long it took.
     """
 
@@ -124,8 +123,9 @@ class Journal:
 
     def begin(self, stage: str, inputs: str) -> None:
         """Enter that a stage is being made; what was known of it stays until it ends."""
-        before = self._entries.get(stage)
-        self._put(Entry(stage, inputs, False, {}, before.facts if before else {}, 0.0))
+        old = self._entries.get(stage)
+        outputs = old.outputs if old is not None and old.inputs == inputs else {}
+        self._put(Entry(stage, inputs, False, outputs, old.facts if old is not None else {}, 0.0))
 
     def end(
         self, stage: str, outputs: Iterable[Path], facts: Mapping[str, Any], seconds: float
