@@ -21,7 +21,6 @@ import rasterio
 import rasterio.shutil
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterWindow
 
 from water_gee.emulator.errors import refusal
 from water_gee.emulator.pixels import Block, Values, Window
@@ -135,7 +134,7 @@ class BandWriter:
             empty = 0 if self.nodata is None else self.nodata
             values = np.where(valid, values, np.asarray(empty, self.dtype))
         with _as_os_error(self.path), self._environment():
-            self._dataset.write(values, 1, window=_raster_window(window))
+            self._dataset.write(values, 1, window=ranges(window))
             if self.nodata is None:
                 self._write_mask(window, valid)
         self._write_fraction(window, block)
@@ -145,16 +144,16 @@ class BandWriter:
         if valid is None or valid.all():
             if self._masked:
                 self._dataset.write_mask(
-                    np.full(window.shape, 255, np.uint8), window=_raster_window(window)
+                    np.full(window.shape, 255, np.uint8), window=ranges(window)
                 )
             return
         if not self._masked:
             self._masked = True
             for earlier in self._written:
                 self._dataset.write_mask(
-                    np.full(earlier.shape, 255, np.uint8), window=_raster_window(earlier)
+                    np.full(earlier.shape, 255, np.uint8), window=ranges(earlier)
                 )
-        self._dataset.write_mask(valid.astype(np.uint8) * 255, window=_raster_window(window))
+        self._dataset.write_mask(valid.astype(np.uint8) * 255, window=ranges(window))
 
     def _write_fraction(self, window: Window, block: Block) -> None:
         mask = block.mask
@@ -221,8 +220,12 @@ def _as_os_error(path: Path) -> Iterator[None]:
         raise OSError(f"cannot write {path.name}: {detail}") from error
 
 
-def _raster_window(window: Window) -> RasterWindow:
-    return RasterWindow(window.col, window.row, window.width, window.height)
+def ranges(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return a window as rasterio takes it: rows and columns, each from and to."""
+    return (
+        (window.row, window.row + window.height),
+        (window.col, window.col + window.width),
+    )
 
 
 def flush(path: Path) -> None:
@@ -258,7 +261,7 @@ class HandlePool:
                 handle = waiting.pop()
                 self._order.remove(key)
         if handle is None:
-            options = {} if level == 0 else {"overview_level": level - 1}
+            options: dict[str, Any] = {} if level == 0 else {"overview_level": level - 1}
             handle = rasterio.open(path, **options)
         try:
             yield handle
@@ -309,11 +312,11 @@ def read_block(
     """
     try:
         with pool.dataset(path, level) as dataset:
-            values = dataset.read(1, window=_raster_window(window))
+            values = dataset.read(1, window=ranges(window))
             mask = _mask(dataset, values, window)
         if fraction is not None:
             with pool.dataset(fraction, level) as dataset:
-                share = dataset.read(1, window=_raster_window(window))
+                share = dataset.read(1, window=ranges(window))
             mask = share if mask is None else np.where(mask, share, np.float32(0))
     except RasterioError as error:
         if not path.exists():
@@ -331,5 +334,5 @@ def _mask(dataset: Any, values: Values, window: Window) -> Values | None:
         nodata = dataset.nodata
         valid: Values = ~np.isnan(values) if math.isnan(nodata) else values != nodata
     else:
-        valid = dataset.read_masks(1, window=_raster_window(window)) > 0
+        valid = dataset.read_masks(1, window=ranges(window)) > 0
     return None if valid.all() else valid

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.windows import Window as RasterWindow
 
 from water_gee.emulator.assets import IMAGE_COLLECTION, milliseconds
+from water_gee.emulator.bandfiles import ranges
 from water_gee.emulator.newband import NewBand
 from water_gee.emulator.pixels import Block, Window
 from water_gee.emulator.scenes import open_raster, projection_of, read_window
@@ -172,8 +172,7 @@ def _reader(dataset: Any, index: int) -> Any:
         values = read_window(dataset, window, index)
         if MaskFlags.all_valid in flags or MaskFlags.nodata in flags:
             return Block(values)
-        place = RasterWindow(window.col, window.row, window.width, window.height)
-        mask = dataset.read_masks(index, window=place) > 0
+        mask = dataset.read_masks(index, window=ranges(window)) > 0
         return Block(values, None if mask.all() else mask)
 
     return read

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterWindow
 
 from water_gee.emulator import landsat
+from water_gee.emulator.bandfiles import ranges
 from water_gee.emulator.landsat import FILL_QA, PRODUCT_ID, PRODUCTS, Product
 from water_gee.emulator.mtl import Metadata, read_mtl
 from water_gee.emulator.newband import NewBand
@@ -257,9 +257,7 @@ def read_window(dataset: Any, window: Window, index: int = 1) -> Values:
         IngestError: The file is damaged.
     """
     try:
-        values: Values = dataset.read(
-            index, window=RasterWindow(window.col, window.row, window.width, window.height)
-        )
+        values: Values = dataset.read(index, window=ranges(window))
     except RasterioError as error:
         raise IngestError(f"{dataset.name} is damaged: {error.__cause__ or error}") from error
     return values

@@ -43,12 +43,12 @@ def staged(parent: Path) -> Iterator[Path]:
     Args:
         parent: The folder for folders in the making; on the same file system as their last place.
     """
-    descriptor = None
-    while descriptor is None:
-        name = uuid.uuid4().hex
-        lock = parent / f"{name}{LOCK_SUFFIX}"
+    while True:
+        folder = parent / uuid.uuid4().hex
+        lock = folder.with_suffix(LOCK_SUFFIX)
         descriptor = try_lock(lock)
-    folder = parent / name
+        if descriptor is not None:
+            break
     try:
         folder.mkdir()
         yield folder
