@@ -170,12 +170,20 @@ def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
     return result
 
 
+def traced(geometry: Geometry) -> BaseGeometry:
+    """Return a shape in degrees whose edges may be taken for geodesics, also where they are straight."""
+    shape = straight(geometry)
+    if geometry.geodesic or not _has_edges(shape):
+        return shape
+    return densify(shape, lambda a, b: _straight_points(a, b, DEFAULT_CRS, EDGE_ERROR / 10))
+
+
 def area(geometry: Geometry) -> float:
     """Return the area on the ellipsoid in square metres."""
     return sum(
         (
             abs(float(WGS84.geometry_area_perimeter(shapely.geometry.polygon.orient(part))[0]))
-            for part in parts_of(straight(geometry))
+            for part in parts_of(traced(geometry))
             if isinstance(part, shapely.Polygon)
         ),
         0.0,
@@ -184,9 +192,8 @@ def area(geometry: Geometry) -> float:
 
 def lengths(geometry: Geometry, kinds: tuple[str, ...]) -> float:
     """Return the length in metres of the parts of some kinds; polygons have that of their rings."""
-    shape = straight(geometry)
     total = 0.0
-    for part in parts_of(shape):
+    for part in parts_of(traced(geometry)):
         if part.geom_type in kinds and not part.is_empty:
             rings = (
                 [part.exterior, *part.interiors] if isinstance(part, shapely.Polygon) else [part]
@@ -314,7 +321,7 @@ def bounds(geometry: Geometry, proj: Projection | None = None) -> Geometry:
     if shape.is_empty:
         return Geometry(shape, crs, geodesic=False)
     west, south, east, north = shape.bounds
-    corners = [(west, south), (east, south), (east, north), (west, north)]
+    corners = [(west, south), (east, south), (east, north), (west, north), (west, south)]
     return Geometry(shapely.Polygon(corners), crs, geodesic=False)
 
 

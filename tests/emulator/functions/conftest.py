@@ -9,6 +9,7 @@ from unittest import mock
 import ee
 import pytest
 from ee.apifunction import ApiFunction
+from studio import Studio
 
 from water_gee.emulator.describe import to_json
 from water_gee.emulator.evaluator import Evaluator
@@ -64,3 +65,9 @@ def refused(value):
         return caught.value.message
 
     return message
+
+
+@pytest.fixture(scope="module")
+def studio(client):
+    """Return what turns arrays into images and back."""
+    return Studio(client)

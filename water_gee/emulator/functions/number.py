@@ -97,8 +97,24 @@ def _binary(summary: str, function: Callable[[Number, Number], Number]) -> Calla
     return call
 
 
+_OLD_NAMES = {
+    "firstNonZero": "first_nonzero",
+    "bitwiseAnd": "bitwise_and",
+    "bitwiseOr": "bitwise_or",
+    "bitwiseXor": "bitwise_xor",
+    "bitwiseNot": "bitwise_not",
+    "leftShift": "left_shift",
+    "rightShift": "right_shift",
+}
+
+
+def _names(name: str) -> list[str]:
+    """Return what a function is called on the wire, its hidden old name too."""
+    return [f"Number.{one}" for one in (name, _OLD_NAMES.get(name)) if one is not None]
+
+
 for _name, (_summary, _two) in _BINARY.items():
-    REGISTRY.function(f"Number.{_name}")(_binary(_summary, _two))
+    REGISTRY.function(*_names(_name))(_binary(_summary, _two))
 
 
 def _real(ufunc: np.ufunc) -> Callable[[Number], Number]:
@@ -195,7 +211,7 @@ def _unary(summary: str, function: Callable[[Number], Number]) -> Callable[..., 
 
 
 for _name, (_summary, _one) in _UNARY.items():
-    REGISTRY.function(f"Number.{_name}")(_unary(_summary, _one))
+    REGISTRY.function(*_names(_name))(_unary(_summary, _one))
 
 
 @REGISTRY.function("Number.clamp")
