@@ -263,12 +263,13 @@ def test_what_every_tile_would_hear_stops_the_run(service, tmp_path, monkeypatch
     monkeypatch.setattr(download, "_ALIKE", 2)
 
     def refuse(body):
-        raise RefusalError(code, "Image.load: Image asset 'COPERNICUS/DEM/GLO30' not found.")
+        raise RefusalError(code, "ImageCollection.load: 'COPERNICUS/DEM/GLO30' not found.")
 
     service.pixels = refuse
-    with pytest.raises(DownloadError, match=r"refuses every tile: .*GLO30' not found"):
+    with pytest.raises(DownloadError, match=r"refuses every tile: .*GLO30' not found") as caught:
         get(tmp_path, threads=1)
     assert service.count("image:computePixels") <= 4
+    assert "name another `dem` in the recipe" in str(caught.value)
 
 
 @pytest.mark.parametrize("code", [401, 403])

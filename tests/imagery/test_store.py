@@ -96,7 +96,22 @@ def test_a_store_is_opened_again_with_its_recipe(store, cells):
         assert len(again.rows()) == 1
 
 
-def test_another_recipe_is_refused_with_the_difference(store):
+def test_a_store_without_a_tile_takes_the_recipe_it_is_opened_with(store):
+    other = SMALL.replace(months=[1, 2])
+    with TileStore.open(store.path, other, create=True) as again:
+        assert again.recipe == other
+    with TileStore.open(store.path) as again:
+        assert again.recipe == other
+
+
+def test_a_download_whose_store_took_another_recipe_meanwhile_is_refused(store, cells):
+    TileStore.open(store.path, SMALL.replace(dem=None), create=True).close()
+    with pytest.raises(RecipeMismatchError):
+        store.write_tile(cells[0], *tile(1))
+
+
+def test_another_recipe_is_refused_with_the_difference(store, cells):
+    store.write_tile(cells[0], *tile(1))
     with pytest.raises(RecipeMismatchError, match=r"years: \[2020\] / \[2023\]"):
         TileStore.open(store.path, SMALL.replace(years=[2020]))
     with pytest.raises(RecipeMismatchError):
@@ -113,7 +128,7 @@ def test_a_tile_whose_file_was_removed_is_not_there(store, cells):
 def test_a_tile_whose_row_is_missing_is_not_there(store, cells, monkeypatch):
     """A kill between the files and the row loses the tile, not the store."""
     monkeypatch.setattr(store, "_manifest", sqlite3.connect(":memory:"))
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="cannot be used"):
         store.write_tile(cells[0], *tile(1))
     with TileStore.open(store.path) as again:
         assert again.rows() == []

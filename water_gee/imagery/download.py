@@ -432,7 +432,10 @@ class _Download:
                 "fewer `threads`, or look at the project's quota"
             ) from error
         if not done and len(failures) >= min(_ALIKE, asked) and len(set(failures.values())) == 1:
-            raise DownloadError(f"the service refuses every tile: {error}; {kept}") from error
+            dem = self.store.recipe.dem
+            about = f"; name another `dem` in the recipe, or None: elevation 0; {kept}"
+            hint = about if dem is not None and dem in str(error) else f"; {kept}"
+            raise DownloadError(f"the service refuses every tile: {error}{hint}") from error
 
     def _kept(self) -> str:
         kept = len(self.store.rows())

@@ -100,7 +100,7 @@ class TileStore:
     def open(
         cls, path: Path | str, recipe: Recipe | None = None, create: bool = False
     ) -> TileStore:
-        """Open a store.
+        """Open a store; one without a single tile takes the recipe it is opened with.
 
         Args:
             path: Its folder.
@@ -240,6 +240,9 @@ class TileStore:
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
         with self._lock, _refusing(self.path), self._manifest:
+            check_same(
+                self.recipe, _recipe_of(self._manifest), ("this download", f"the store {self.path}")
+            )
             self._manifest.execute(
                 "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?)",
                 (row.cell, row.state, row.water, row.valid, row.pixels, row.written),
@@ -310,11 +313,22 @@ def _start(manifest: sqlite3.Connection, recipe: Recipe | None) -> Recipe:
         manifest.executescript(_SCHEMA)
     manifest.execute("PRAGMA synchronous=NORMAL")
     if recipe is not None:
+        text = json.dumps(recipe.to_dict())
         with manifest:
             manifest.executemany(
                 "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-                (("recipe", json.dumps(recipe.to_dict())), ("version", __version__)),
+                (("recipe", text), ("version", __version__)),
             )
+            # A season that turned out empty must not bind the store to its recipe.
+            manifest.execute(
+                "UPDATE meta SET value = ? "
+                "WHERE key = 'recipe' AND NOT EXISTS (SELECT * FROM tiles)",
+                (text,),
+            )
+    return _recipe_of(manifest)
+
+
+def _recipe_of(manifest: sqlite3.Connection) -> Recipe:
     found = manifest.execute("SELECT value FROM meta WHERE key = 'recipe'").fetchone()
     if found is None:
         raise StoreError("its manifest holds no recipe; remove it and download anew")
