@@ -2,8 +2,8 @@
 
 Earth Engine says «the union of the input types» and gives results a range of their own:
 Sentinel-2's uint16 divided by 10000 is `float` in [0, 6.5535]. Here the precision is the union's
-and the range is that of the operation, so that no whole number is stored in fewer bits than it needs
-(`docs/decisions/pixel-types.md`).
+and the range is that of the operation, so that no whole number is stored in fewer bits than it
+needs (`docs/decisions/pixel-types.md`).
 """
 
 from __future__ import annotations

@@ -105,11 +105,11 @@ class Neighbors:
         if self.weighting == "mask":
             return masks
         kernel = np.array([weight for *_, weight in self.members]).reshape(-1, 1, 1)
-        own = np.broadcast_to(kernel, stack.shape)
+        own: Values = np.broadcast_to(kernel, stack.shape)
         if masks is None:
             return own
         if self.weighting == "min":
-            return np.minimum(own, masks.astype(np.float64))
+            return np.asarray(np.minimum(own, masks.astype(np.float64)))
         return np.where(masks > 0, own, 0.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -26,6 +27,9 @@ from water_gee.emulator.values import (
     PixelType,
     Projection,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EQUAL_AREA = "EPSG:6933"
 """Cylindrical equal-area on WGS 84: areas there are areas on the ellipsoid."""
@@ -190,8 +194,7 @@ def _fitted(
     return target, Window(0, 0, height, width)
 
 
-def _placed(name: str, function: object, kind: PixelType = DOUBLE) -> Band:
-    assert callable(function)
+def _placed(name: str, function: Callable[..., Block], kind: PixelType = DOUBLE) -> Band:
     return Band(name, kind, Placed((), function, kind.dtype))
 
 
@@ -217,7 +220,7 @@ def pixel_lon_lat() -> Image:
 def pixel_coordinates(projection: Projection) -> Image:
     """Return an image of the x and y of each pixel's centre, in a projection's pixels."""
 
-    def position(axis: int) -> object:
+    def position(axis: int) -> Callable[..., Block]:
         def made(grid: Grid, window: Window, context: Context) -> Block:
             x, y = context.places(projection.crs, grid, window)
             return Block(projection.grid.positions(x, y)[axis])
