@@ -171,7 +171,7 @@ def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
 
 
 def traced(geometry: Geometry) -> BaseGeometry:
-    """Return a shape in degrees whose edges may be taken for geodesics, also where they are straight."""
+    """Return a shape in degrees whose edges may be taken for geodesics, straight ones cut."""
     shape = straight(geometry)
     if geometry.geodesic or not _has_edges(shape):
         return shape

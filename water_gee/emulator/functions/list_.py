@@ -201,7 +201,7 @@ def map_(list: list[Any], baseAlgorithm: Function, dropNulls: bool = False) -> l
 
 @REGISTRY.function("List.reduce")
 def reduce(list: list[Any], reducer: Reducer) -> Any:
-    """Reduce the elements, lists where the reducer has several inputs, to a value or a dictionary."""
+    """Reduce the elements (lists, for several inputs) to a value, or a dictionary of outputs."""
     rows = [[one] if reducer.inputs == 1 else coerce(one, _LIST, "List.reduce") for one in list]
     results = reducing.reduce_rows(reducer, rows, "List.reduce")
     return results[reducer.outputs[0]] if len(reducer.outputs) == 1 else results
