@@ -1,0 +1,195 @@
+"""The synthetic season on disk: scenes as USGS packs them, the truth, the elevation model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from pyproj import Transformer
+from rasterio.crs import CRS
+
+from water_gee.demo import filters, landcover, noise, scenes, terrain, waters
+from water_gee.demo.mtl import ORIGIN, write_mtl
+from water_gee.demo.site import PIXEL, UTM, Site, make_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FOLDER = "synthetic_season"
+VERSION = 1
+"""Raised whenever the same seed would give other pixels."""
+
+_FACTS = "synthetic_season.json"
+_NOTE = """SYNTHETIC. Everything in this folder was computed by the water_gee demo.
+
+The scenes are named and packed like Landsat 8 Collection 2 Level 2 products so that the ordinary
+reader takes them; no satellite saw this ground and no such place exists.
+"""
+_SECOND = 1 / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """A synthetic season on disk.
+
+    Attributes:
+        folder: Where it is.
+        seed: What it was made from.
+        cells: Lattice cells, `(rows, cols)`.
+        bounds: Area of interest in degrees: west, south, east, north.
+        scenes: Scene folders, by date.
+        truth: GeoTIFF, uint8: 1 where water covers at least half of a 30 m pixel.
+        fraction: GeoTIFF, float32: share of each 30 m pixel under water.
+        dem: GeoTIFF, float32 metres, EPSG:4326, one arc second.
+        seconds: How long it took to make.
+    """
+
+    folder: Path
+    seed: int
+    cells: tuple[int, int]
+    bounds: tuple[float, float, float, float]
+    scenes: tuple[Path, ...]
+    truth: Path
+    fraction: Path
+    dem: Path
+    seconds: float
+
+
+def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) -> Season:
+    """Make a synthetic season with known water, or open the one that stands.
+
+    Args:
+        folder: Where it goes; the season is put into `folder/synthetic_season`.
+        seed: Same seed, same pixels.
+        cells: Lattice cells, `(rows, cols)`.
+
+    Raises:
+        ValueError: `cells` below 1.
+    """
+    started = time.monotonic()
+    site = make_site(cells)
+    final = folder / FOLDER
+    standing = _standing(final, site, seed)
+    if standing is not None:
+        return standing
+    draft = folder / f".{FOLDER}.draft"
+    for old in (draft, final):
+        if old.exists():
+            shutil.rmtree(old)
+    draft.mkdir(parents=True)
+    (draft / "SYNTHETIC.txt").write_text(_NOTE, encoding="utf-8")
+    names = _fill(draft, site, seed)
+    facts = {
+        "synthetic": True,
+        "version": VERSION,
+        "seed": seed,
+        "cells": list(cells),
+        "bounds": list(site.bounds),
+        "scenes": names,
+        "seconds": time.monotonic() - started,
+    }
+    (draft / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    draft.replace(final)
+    return _season(final, site, facts)
+
+
+def _fill(folder: Path, site: Site, seed: int) -> list[str]:
+    relief = terrain.make_relief(site, seed)
+    water = waters.make_waters(site, relief, seed)
+    ground = landcover.make_ground(site, relief, water, seed)
+    del relief, water
+    _write(
+        folder / "synthetic_truth_water.tif", (ground.water >= 0.5).astype(np.uint8), site.transform
+    )
+    _write(folder / "synthetic_truth_fraction.tif", ground.water, site.transform)
+    _write_dem(folder / "synthetic_dem.tif", site, ground, seed)
+    names = []
+    for scene in scenes.make_scenes(site, ground, seed):
+        product = scene.facts.product
+        names.append(product)
+        (folder / product).mkdir()
+        for band, values in scene.bands.items():
+            _write(folder / product / f"{product}_{band}.TIF", values, site.transform)
+        text = write_mtl(scene.facts, site)
+        (folder / product / f"{product}_MTL.txt").write_text(text, encoding="utf-8")
+    return names
+
+
+def _write(path: Path, values: NDArray[Any], transform: Affine, crs: str = UTM) -> None:
+    profile = {
+        "driver": "GTiff",
+        "dtype": values.dtype.name,
+        "count": 1,
+        "height": values.shape[0],
+        "width": values.shape[1],
+        "crs": CRS.from_string(crs),
+        "transform": transform,
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "zlevel": 1,
+        "predictor": 3 if values.dtype.kind == "f" else 2,
+        "num_threads": 2,
+    }
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(values, 1)
+        file.update_tags(SYNTHETIC="true", TIFFTAG_IMAGEDESCRIPTION=ORIGIN)
+
+
+def _write_dem(path: Path, site: Site, ground: landcover.Ground, seed: int) -> None:
+    """Sample the elevation at arc seconds, with a metre of noise on land."""
+    rough = noise.generator(seed, "dem").standard_normal(site.shape, dtype=np.float32)
+    dry = filters.lowest(1 - ground.water, 3)
+    heights = ground.elevation + 0.8 * rough * dry
+    skirt = 0.004
+    west, south, east, north = site.bounds
+    left = np.floor((west - skirt) / _SECOND) * _SECOND
+    top = np.ceil((north + skirt) / _SECOND) * _SECOND
+    width = int(np.ceil((east + skirt - left) / _SECOND))
+    height = int(np.ceil((top - south + skirt) / _SECOND))
+    longitude = left + (np.arange(width) + 0.5) * _SECOND
+    forward = Transformer.from_crs("EPSG:4326", UTM, always_xy=True)
+    out = np.empty((height, width), dtype=np.float32)
+    for first in range(0, height, 256):
+        latitude = top - (np.arange(first, min(first + 256, height)) + 0.5) * _SECOND
+        x, y = forward.transform(*np.meshgrid(longitude, latitude))
+        col = (x - site.transform.c) / PIXEL - 0.5
+        row = (site.transform.f - y) / PIXEL - 0.5
+        part = filters.interpolated(heights, row, col)
+        out[first : first + 256] = part
+    _write(path, out, Affine(_SECOND, 0, left, 0, -_SECOND, top), "EPSG:4326")
+
+
+def _standing(folder: Path, site: Site, seed: int) -> Season | None:
+    """The season that stands in a folder, if it is the one asked for."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    same = (VERSION, seed, list(site.cells))
+    if (facts.get("version"), facts.get("seed"), facts.get("cells")) != same:
+        return None
+    return _season(folder, site, facts)
+
+
+def _season(folder: Path, site: Site, facts: dict[str, Any]) -> Season:
+    return Season(
+        folder,
+        int(facts["seed"]),
+        site.cells,
+        site.bounds,
+        tuple(folder / name for name in facts["scenes"]),
+        folder / "synthetic_truth_water.tif",
+        folder / "synthetic_truth_fraction.tif",
+        folder / "synthetic_dem.tif",
+        float(facts["seconds"]),
+    )
