@@ -25,6 +25,9 @@ PIXEL = Fraction(135, 501_000)
 
 SIDE = 507
 MARGIN = 3
+NUDGE = 1e-10
+"""Degrees."""
+
 HALO = 2
 """Pixels beyond the tile that its line feature looks at."""
 
@@ -44,10 +47,22 @@ class SceneFiles:
 
 @dataclass(frozen=True)
 class Tile:
-    """Features `float32 (8, row, col)` and label `uint8 (row, col)`; NaN and 255: not observed."""
+    """Features `float32 (8, row, col)` and label `uint8 (row, col)`; NaN and 255: not observed.
+
+    `elevations (4, row, col)` are the feature elevation with pixel centres moved by a hundredth of
+    a millimetre to each corner: where they differ, a centre lies on an edge between two pixels of
+    the elevation model (one arc second and 0.135°/501 meet every 167 pixels), and both are nearest.
+    """
 
     features: np.ndarray
     label: np.ndarray
+    elevations: np.ndarray
+
+    def difference(self, features: np.ndarray) -> np.ndarray:
+        """The largest difference of each feature from another tile's."""
+        apart = np.abs(features.astype(float) - self.features)
+        apart[7] = np.abs(features[7].astype(float) - self.elevations).min(0)
+        return np.array([np.nanmax(band, initial=0) for band in apart])
 
 
 def composite(
@@ -76,12 +91,20 @@ def composite(
     with np.errstate(divide="ignore", invalid="ignore"):
         index = np.where(green + swir == 0, 0.0, (green - swir) / (green + swir))
     index[~seen] = np.nan
-    height = elevation(dem, lon, lat) if dem is not None else np.zeros(lon.shape)
-    features = np.stack([*medians, index, line(index), height / 4000])
+    heights = np.zeros((4, *lon.shape))
+    if dem is not None:
+        corners = [(a, b) for a in (-NUDGE, NUDGE) for b in (-NUDGE, NUDGE)]
+        heights = np.stack([elevation(dem, lon + a, lat + b) for a, b in corners])
+    features = np.stack([*medians, index, line(index), heights[0] / 4000])
     features[:, ~seen] = np.nan
+    elevations = np.where(seen, heights / 4000, np.nan)
     label = np.where(seen, 2 * wet > clear, 255).astype(np.uint8)
     inner = slice(HALO, HALO + SIDE)
-    return Tile(features[:, inner, inner].astype(np.float32), label[inner, inner])
+    return Tile(
+        features[:, inner, inner].astype(np.float32),
+        label[inner, inner],
+        elevations[:, inner, inner],
+    )
 
 
 def observe(scene: SceneFiles, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,8 +190,9 @@ def line(index: np.ndarray) -> np.ndarray:
 
 
 def scene_in(folder: Path, *, collection1: bool = False) -> SceneFiles:
-    """The files of a Landsat 8 or 9 scene, as the USGS names them."""
-    names = [f"sr_band{n}" if collection1 else f"SR_B{n}" for n in range(2, 7)]
+    """The files of a Landsat scene, as the USGS names them: 8 and 9 have blue in band 2."""
+    blue = 2 if folder.name.startswith(("LC", "landsat8")) else 1
+    names = [f"sr_band{n}" if collection1 else f"SR_B{n}" for n in range(blue, blue + 5)]
     qa = "pixel_qa" if collection1 else "QA_PIXEL"
 
     def one(name: str) -> Path:

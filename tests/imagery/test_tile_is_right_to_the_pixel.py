@@ -10,6 +10,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from water_gee import session
+from water_gee.demo.season import make_season
 from water_gee.emulator import start
 from water_gee.emulator.ingest import ingest
 from water_gee.imagery.download import download_tiles
@@ -36,9 +37,8 @@ def compare(store, cell, expected):
     image, mask = store.read_image(cell), store.read_mask(cell)
     np.testing.assert_array_equal(mask, expected.label)
     np.testing.assert_array_equal(np.isnan(image), np.isnan(expected.features))
-    for name, ours, theirs in zip(store.recipe.features, image, expected.features, strict=True):
-        worst = np.nanmax(np.abs(ours.astype(float) - theirs.astype(float)), initial=0)
-        assert worst <= BAR, f"{name} differs by {worst}"
+    differences = dict(zip(store.recipe.features, expected.difference(image), strict=True))
+    assert max(differences.values()) <= BAR, differences
 
 
 def corner(cell):
@@ -52,9 +52,17 @@ def smooth(rng, shape):
     return sum(np.sin(a * rows / 37 + b * cols / 29 + c) for a, b, c in waves)
 
 
-def write_scene(folder, day, rng):
+KINDS = {
+    # Bands, blue among them; clear water and clear land in QA_PIXEL; spacecraft and sensor.
+    "LC08": ((1, 2, 3, 4, 5, 6, 7), 2, (21952, 21824), ("LANDSAT_8", "OLI_TIRS")),
+    "LE07": ((1, 2, 3, 4, 5, 7), 1, (5504, 5440), ("LANDSAT_7", "ETM")),
+}
+
+
+def write_scene(folder, kind, day, rng):
     """A made-up scene: lakes, negative reflectance, saturation, clouds, fill, cut edges."""
-    name = f"LC08_L2SP_091084_202007{day:02d}_20200801_02_T1"
+    bands, blue, codes, craft = KINDS[kind]
+    name = f"{kind}_L2SP_091084_202007{day:02d}_20200801_02_T1"
     folder = folder / name
     folder.mkdir(parents=True)
     shape = (SIZE, SIZE)
@@ -62,8 +70,9 @@ def write_scene(folder, day, rng):
     grid = {"crs": UTM, "transform": Affine(30, 0, WEST + 30 * (day % 3), 0, -30, NORTH)}
     profile = {"driver": "GTiff", "height": SIZE, "width": SIZE, "count": 1, "dtype": "uint16"}
     outside = np.add(*np.indices(shape)) < 40 + day
-    for number in range(1, 8):
-        level = np.where(water, 0.03 - 0.004 * number, 0.05 + 0.03 * number)
+    for number in bands:
+        place = number - blue
+        level = np.where(water, 0.026 - 0.004 * place, 0.08 + 0.03 * place)
         level = level + rng.normal(0, 0.02, shape) + 0.01 * smooth(rng, shape)
         counts = np.clip(np.rint((level + 0.2) / 0.0000275), 1, 65535)
         counts[rng.random(shape) < 0.002] = 60_000
@@ -71,17 +80,17 @@ def write_scene(folder, day, rng):
         counts[outside] = 0
         with rasterio.open(folder / f"{name}_SR_B{number}.TIF", "w", **profile, **grid) as target:
             target.write(counts.astype(np.uint16), 1)
-    qa = np.where(water ^ (rng.random(shape) < 0.1), 21952, 21824).astype(np.uint16)
+    qa = np.where(water ^ (rng.random(shape) < 0.1), *codes).astype(np.uint16)
     for bit in range(1, 5):
         qa[smooth(rng, shape) > 2.2] |= 1 << bit
     qa[outside] = 1
     with rasterio.open(folder / f"{name}_QA_PIXEL.TIF", "w", **profile, **grid) as target:
         target.write(qa, 1)
-    (folder / f"{name}_MTL.txt").write_text(mtl(name, day))
+    (folder / f"{name}_MTL.txt").write_text(mtl(name, day, *craft))
     return folder
 
 
-def mtl(name, day):
+def mtl(name, day, craft, sensor):
     return f"""GROUP = LANDSAT_METADATA_FILE
   GROUP = PRODUCT_CONTENTS
     LANDSAT_PRODUCT_ID = "{name}"
@@ -90,8 +99,8 @@ def mtl(name, day):
     COLLECTION_CATEGORY = "T1"
   END_GROUP = PRODUCT_CONTENTS
   GROUP = IMAGE_ATTRIBUTES
-    SPACECRAFT_ID = "LANDSAT_8"
-    SENSOR_ID = "OLI_TIRS"
+    SPACECRAFT_ID = "{craft}"
+    SENSOR_ID = "{sensor}"
     WRS_TYPE = 2
     WRS_PATH = 91
     WRS_ROW = 84
@@ -107,16 +116,12 @@ END
 
 
 def write_dem(path):
-    """Elevation in degrees, with a gap, ending inside the tile.
-
-    Its corner is such that no centre of the tile's pixels lies on an edge between two of its own,
-    where which of them is nearest depends on the last bit.
-    """
+    """Elevation on a grid of degrees, with a gap, ending inside the tile."""
     metres = (600 + 150 * smooth(np.random.default_rng(8), (700, 500))).astype(np.float32)
     metres[100:140, 200:260] = -9999
     grid = {
         "crs": "EPSG:4326",
-        "transform": Affine(1 / 3600, 0, 149.03001, 0, -1 / 3600, -35.23001),
+        "transform": Affine(1 / 3600, 0, 149.03, 0, -1 / 3600, -35.23),
     }
     with rasterio.open(
         path,
@@ -133,16 +138,18 @@ def write_dem(path):
     return path
 
 
-def test_made_up_scenes_with_every_difficulty(tmp_path):
+def test_made_up_scenes_of_two_sensors_with_every_difficulty(tmp_path):
     rng = np.random.default_rng(3)
-    folders = [write_scene(tmp_path / "scenes", day, rng) for day in (4, 12, 20, 28)]
+    kinds = (("LC08", 4), ("LE07", 12), ("LC08", 20), ("LE07", 28))
+    folders = [write_scene(tmp_path / "scenes", kind, day, rng) for kind, day in kinds]
+    recipe = Recipe(sensors=("landsat7", "landsat8"), years=2020)
     dem = write_dem(tmp_path / "dem.tif")
     ingest(tmp_path / "catalog", folders)
     ingest(tmp_path / "catalog", [dem], dem=True)
     with start(tmp_path / "catalog") as emulator:
         session.connect(url=emulator.url)
         box = (149.05, -35.36, 149.16, -35.25)
-        store = download_tiles(box, tmp_path / "tiles", Recipe(years=2020), progress=False)
+        store = download_tiles(box, tmp_path / "tiles", recipe, progress=False)
     scenes = [independent_composite.scene_in(folder) for folder in folders]
     (cell,) = store.cells()
     expected = independent_composite.composite(scenes, corner(cell), dem)
@@ -166,6 +173,21 @@ def test_canberra_a_real_scene_with_a_true_water_bit(tmp_path, shared_data):
     for cell in store.cells():
         compare(store, cell, independent_composite.composite(scenes, corner(cell)))
     assert sum(row.water for row in store.rows()) > 1000
+
+
+def test_the_demo_season(tmp_path):
+    season = make_season(tmp_path / "demo", seed=1, cells=(1, 1))
+    ingest(tmp_path / "catalog", season.scenes)
+    ingest(tmp_path / "catalog", [season.dem], dem=True)
+    with start(tmp_path / "catalog") as emulator:
+        session.connect(url=emulator.url)
+        store = download_tiles(season.bounds, tmp_path / "tiles", Recipe(), progress=False)
+    scenes = [independent_composite.scene_in(folder) for folder in season.scenes]
+    (cell,) = store.cells()
+    expected = independent_composite.composite(scenes, corner(cell), season.dem)
+    assert (expected.label == 255).any()
+    assert (expected.features[7][expected.label != 255] > 0.1).any()
+    compare(store, cell, expected)
 
 
 def lake(folder):
