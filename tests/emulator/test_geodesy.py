@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import shapely
@@ -28,7 +30,7 @@ def test_cut_edges_stay_within_their_error_of_the_geodesic(start, end, error):
     points[:, 0] = np.unwrap(points[:, 0], period=360)
     if len(points) > geodesy.MAX_CUTS:
         return
-    for here, there in zip(points[:-1], points[1:], strict=True):
+    for here, there in itertools.pairwise(points):
         middle = (here + there) / 2
         towards, _, _ = WGS84.inv(*here, *there)
         aside, _, distance = WGS84.inv(*here, *middle)

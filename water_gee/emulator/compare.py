@@ -46,8 +46,9 @@ def _same_geometry(one: v.Geometry, two: v.Geometry) -> bool:
 def order(one: Any, two: Any) -> int | None:
     """Return -1, 0 or 1 as `one` comes before, with or after `two`, None where neither does."""
     one, two = comparable(one), comparable(two)
-    numbers = isinstance(one, (int, float)) and isinstance(two, (int, float))
-    if numbers or (isinstance(one, str) and isinstance(two, str)):
+    if isinstance(one, (int, float)) and isinstance(two, (int, float)):
+        return int(one > two) - int(one < two)
+    if isinstance(one, str) and isinstance(two, str):
         return int(one > two) - int(one < two)
     return None
 

@@ -17,6 +17,7 @@ from shapely.geometry import (
     Point,
     Polygon,
 )
+from shapely.geometry.base import BaseMultipartGeometry
 
 from water_gee.emulator.pixels import same_crs
 from water_gee.emulator.registry import bad_request
@@ -121,7 +122,7 @@ def areas(shape: BaseGeometry) -> BaseGeometry:
 
 def parts_of(shape: BaseGeometry) -> list[BaseGeometry]:
     """Return the simple shapes that a shape is made of."""
-    if hasattr(shape, "geoms"):
+    if isinstance(shape, BaseMultipartGeometry):
         return [part for member in shape.geoms for part in parts_of(member)]
     return [shape]
 
@@ -225,7 +226,7 @@ def coordinates_of(shape: BaseGeometry) -> list[Any]:
         return []
     if isinstance(shape, Polygon):
         return [_pairs(ring) for ring in (shape.exterior, *shape.interiors)]
-    if hasattr(shape, "geoms"):
+    if isinstance(shape, BaseMultipartGeometry):
         return [coordinates_of(part) for part in shape.geoms]
     pairs = _pairs(shape)
     return pairs[0] if shape.geom_type == "Point" else pairs

@@ -344,8 +344,7 @@ def geodesic(geometry: Geometry) -> bool:
 def geometries(geometry: Geometry) -> list[Geometry]:
     """Return the geometries that a geometry is made of."""
     shape = bounded(geometry, "Geometry.geometries")
-    parts = list(shape.geoms) if hasattr(shape, "geoms") else [shape]
-    return [Geometry(part, geometry.crs, geometry.geodesic) for part in parts]
+    return [Geometry(part, geometry.crs, geometry.geodesic) for part in shapely.get_parts(shape)]
 
 
 @REGISTRY.function("Geometry.isUnbounded")
