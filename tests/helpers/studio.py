@@ -103,6 +103,12 @@ class Studio:
         assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
         return caught.value.message
 
+    def refused_pixels(self, thing):
+        """Return the message that pixels are refused with."""
+        with pytest.raises(ServiceError) as caught:
+            self.blocks(thing)
+        return caught.value.message
+
 
 def same(found, expected, mask=None, tolerance=0.0):
     """Assert that a masked array has these values where `mask` says, and is masked elsewhere."""
