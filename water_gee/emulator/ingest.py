@@ -231,7 +231,7 @@ def _extract(path: Path, folder: Path) -> None:
                 with stream, (folder / name).open("wb") as out:
                     shutil.copyfileobj(stream, out, 1 << 20)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise IngestError(f"{path} is damaged or no tar: {error}") from error
+        raise IngestError(f"{path} is damaged or no tar: {_first_line(error)}") from error
 
 
 def _explained(path: Path, catalog: Path, error: Exception) -> IngestError:
@@ -242,5 +242,8 @@ def _explained(path: Path, catalog: Path, error: Exception) -> IngestError:
         return IngestError(
             f"{path}: the disk of {catalog} is full; make room or use another catalogue folder"
         )
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return IngestError(f"{path} cannot be ingested: {text}")
+    return IngestError(f"{path} cannot be ingested: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
