@@ -431,12 +431,13 @@ def _fingerprint(path: Path) -> str:
 def _all_there(assets: Iterable[str]) -> bool:
     """Whether the connected service has every one of these."""
     import ee
+    from ee import data
 
     session.ensure()
     for asset in assets:
         try:
             with session.talking():
-                ee.data.getAsset(asset)
+                data.getAsset(asset)
         except ee.EEException:
             return False
     return True

@@ -111,13 +111,14 @@ def describe(assets: Iterable[str]) -> list[Scene]:
         SessionError: It does not answer.
     """
     import ee
+    from ee import data
 
     session.ensure()
     found = []
     for asset in assets:
         try:
             with session.talking():
-                about = ee.data.getAsset(asset)
+                about = data.getAsset(asset)
         except ee.EEException as error:
             raise IngestError(f"{asset} was ingested, but cannot be read: {error}") from error
         found.append(_scene(asset, about))
