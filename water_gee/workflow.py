@@ -342,7 +342,7 @@ class _Run:
     def _report(self) -> Made:
         from water_gee.mapping import report
 
-        report.write(self.report, title=self.out.name)
+        report.write(self.report, title=self.out.name, notes=self.notes)
         return [self.report], {}
 
     # ------------------------------------------------------------------ helpers
