@@ -11,11 +11,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from small_catalog import FIRST
+from small_catalog import FIRST, connect
 
 import water_gee.emulator
 from water_gee.emulator.limits import MAX_REQUEST_BYTES
@@ -234,6 +235,44 @@ def test_the_same_answers_come_without_a_socket(emulator):
     answer = handle(emulator.service, "GET", path, {}, b"")
     assert json.loads(answer.body) == raw(emulator, "GET", path)[1]
     assert answer.headers["Content-Length"] == str(len(answer.body))
+
+
+def test_stopping_does_not_wait_for_long_evaluations(filled, tmp_path, monkeypatch):
+    from ee import serializer
+
+    monkeypatch.setattr("water_gee.emulator.server.GRACE_SECONDS", 0.3)
+    shutil.copytree(filled, tmp_path / "catalog")
+    running = water_gee.emulator.start(tmp_path / "catalog")
+    ee = connect(running.url)
+    image = ee.Image.pixelLonLat().select("latitude")
+    for _ in range(40):
+        image = image.convolve(ee.Kernel.square(9)).sin()
+    expression = serializer.encode(image, for_cloud_api=True)
+    grid = {
+        "dimensions": {"width": 2000, "height": 2000},
+        "affineTransform": {"scaleX": 1e-4, "scaleY": -1e-4},
+    }
+    answers = []
+
+    def ask():
+        body = {"expression": expression, "grid": grid, "fileFormat": "NPY"}
+        answers.append(
+            requests.post(
+                f"{running.url}/v1/projects/p/image:computePixels", json=body, timeout=120
+            )
+        )
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    end = time.monotonic() + 20
+    while not running.service._contexts:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    begun = time.monotonic()
+    running.stop()
+    assert time.monotonic() - begun < 30
+    asking.join()
+    ee.data.reset()
 
 
 # The command -------------------------------------------------------------------------------------

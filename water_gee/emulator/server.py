@@ -9,10 +9,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-import anyio
-import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -36,17 +35,16 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 START_SECONDS = 60.0
 
+GRACE_SECONDS = 5.0
+"""How long requests may go on once the server is told to stop."""
+
 METHODS = ["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"]
 
 
 def application(service: Service) -> Starlette:
     """Return the ASGI application of a service; requests are answered in threads."""
-    limiter = None
 
     async def answer(request: Request) -> Response:
-        nonlocal limiter
-        if limiter is None:
-            limiter = anyio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
         try:
             _check_host(request)
             body = await _body(request)
@@ -56,10 +54,9 @@ def application(service: Service) -> Starlette:
         path = request.scope.get("raw_path", b"/").decode("latin-1")
         target = f"http://{request.headers['host']}{path}?{request.url.query}"
         headers = dict(request.headers)
+        # The pool has 40 threads, as many as the service answers requests at once.
         return _response(
-            await anyio.to_thread.run_sync(
-                lambda: handle(service, request.method, target, headers, body), limiter=limiter
-            )
+            await run_in_threadpool(handle, service, request.method, target, headers, body)
         )
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=METHODS)])
@@ -122,7 +119,7 @@ class Emulator:
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
@@ -166,7 +163,10 @@ class Emulator:
         if self._stopped:
             return
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(GRACE_SECONDS)
+        if self._thread.is_alive():
+            self._service.interrupt()
+            self._thread.join()
         self._stopped = True
         with contextlib.suppress(OSError):
             self._socket.close()

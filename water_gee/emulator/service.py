@@ -56,6 +56,7 @@ class Service:
         self.tasks = Tasks(catalog, self.image)
         self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
         self._thumbnails: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._contexts: list[Context] = []
         self._lock = threading.Lock()
         if tasks:
             self.tasks.start()
@@ -75,10 +76,19 @@ class Service:
     def evaluation(self) -> Iterator[Context]:
         """Wait for a turn, and yield the context of one interactive evaluation."""
         with self._slots:
+            context = Context(deadline=time.monotonic() + INTERACTIVE_SECONDS)
+            self._contexts.append(context)
             try:
-                yield Context(deadline=time.monotonic() + INTERACTIVE_SECONDS)
+                yield context
             except MemoryError as error:
                 raise bad_request("User memory limit exceeded.") from error
+            finally:
+                self._contexts.remove(context)
+
+    def interrupt(self) -> None:
+        """Give up the interactive evaluations under way; their callers hear that time is over."""
+        for context in list(self._contexts):
+            context.deadline = 0.0
 
     def value(self, expression: Any, context: Context | None = None) -> Any:
         """Return the value of an expression in wire form.
