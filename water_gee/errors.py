@@ -17,8 +17,8 @@
       MissingExtraError (ImportError)
     WaterGeeWarning (UserWarning)        EmptyTileWarning, FewCellsWarning
 
-Each class also inherits the built-in it refines, makes its message from facts, and keeps those facts
-as attributes. The command line prints the message of a `WaterGeeError` as its one line.
+Each class also inherits the built-in it refines, makes its message from facts, and keeps those
+facts as attributes. The command line prints the message of a `WaterGeeError` as its one line.
 """
 
 from __future__ import annotations
