@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Field = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
 
+OBSCURED = 0b11111
+"""Fill, dilated cloud, cirrus, cloud and cloud shadow in QA_PIXEL: not observed."""
+
 TARGET = (0.71, 0.78)
 """Between which the seasonal label's IoU with the truth is drawn; errors are scaled to meet it."""
 
