@@ -206,6 +206,21 @@ def test_many_threads_write_at_once(catalog):
         assert pixels(catalog.load_image(f"{ASSET}_{number}"))[0].max() == number
 
 
+MAKER = "import sys; from water_gee.emulator.catalog import Catalog; " + (
+    "Catalog.open(sys.argv[1], create=True).ensure_parents(f'projects/p/assets/{sys.argv[2]}/x')"
+)
+
+
+def test_processes_that_make_one_catalogue_at_once_share_it(tmp_path):
+    makers = [
+        subprocess.Popen([sys.executable, "-c", MAKER, str(tmp_path / "c"), f"f{number}"])
+        for number in range(4)
+    ]
+    assert [maker.wait() for maker in makers] == [0] * 4
+    with Catalog.open(tmp_path / "c") as found:
+        assert len(found.children("projects/p/assets")) == 4
+
+
 WRITER = textwrap.dedent(
     """
     import sys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Database:
             found.row_factory = sqlite3.Row
             with self._lock:
                 self._connections.append(found)
-            found.execute("PRAGMA journal_mode = WAL")
+            _begin_wal(found)
             found.execute("PRAGMA synchronous = FULL")
             self._local.connection = found
         return found
@@ -121,3 +122,17 @@ class Database:
         for connection in connections:
             connection.close()
         self._local = threading.local()
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL mode; unlike other writers, the switch does not wait for its turn by itself."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
