@@ -177,16 +177,24 @@ class Convolve(Node):
         assert block is not None
         height, width = window.shape
         total = np.zeros(window.shape, np.float64)
-        observed: Values | None = None if block.mask is None else np.ones(window.shape, bool)
         valid = block.valid()
         source = block.values if valid is None else np.where(valid, block.values, 0)
         for (row, col), weight in np.ndenumerate(self.kernel.weights):
-            cut = slice(row, row + height), slice(col, col + width)
             if weight:
-                total += weight * source[cut]
-            if observed is not None and valid is not None:
-                observed &= valid[cut]
-        return Block(total, observed)
+                total += weight * source[row : row + height, col : col + width]
+        return Block(total, None if valid is None else _eroded(valid, window.shape))
+
+
+def _eroded(valid: Values, shape: tuple[int, int]) -> Values:
+    """Return where all pixels of a rectangle are valid, rows first and then columns."""
+    height, width = shape
+    rows = np.ones((height, valid.shape[1]), bool)
+    for row in range(valid.shape[0] - height + 1):
+        rows &= valid[row : row + height]
+    result = np.ones(shape, bool)
+    for col in range(valid.shape[1] - width + 1):
+        result &= rows[:, col : col + width]
+    return result
 
 
 class Placed(Node):
@@ -278,8 +286,8 @@ class Warp(Node):
         source: What is sampled.
         native: The grid it is computed on.
         method: `nearest`, `bilinear` or `bicubic`.
-        pyramid: Whether a computed input may be computed on coarser pixels for coarser requests, as rasters are
-            read from their pyramids.
+        pyramid: Whether a computed input may be computed on coarser pixels for coarser requests,
+            as rasters are read from their pyramids.
     """
 
     __slots__ = ("method", "native", "pyramid")
