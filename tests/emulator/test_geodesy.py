@@ -45,6 +45,33 @@ def test_points_between_go_on_past_180_degrees():
     assert points[:, 0].max() < 190
 
 
+boxes = st.builds(
+    lambda x, y, width, height, geodesic: Geometry(
+        shapely.box(x, y, x + width, min(y + height, 88)), geodesic=geodesic
+    ),
+    st.floats(-200, 190),
+    st.floats(-85, 80),
+    st.floats(0.5, 120),
+    st.floats(0.5, 60),
+    st.booleans(),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(boxes, boxes)
+def test_what_is_far_apart_does_not_meet(one, two):
+    if geodesy.far_apart(geodesy.extent(one), geodesy.extent(two)):
+        left, right = geodesy.together(one, two)
+        assert not left.intersects(right)
+
+
+def test_an_extent_holds_the_bulge_of_geodesic_edges():
+    box = Geometry(shapely.box(-100, 40, -60, 50))
+    west, south, east, north = geodesy.extent(box)
+    assert (west, south, east) == (-100, 40, -60)
+    assert geodesy.straight(box).bounds[3] < north < geodesy.straight(box).bounds[3] + 0.2
+
+
 def test_points_have_no_edges_to_cut():
     shape = shapely.MultiPoint([(0, 0), (50, 50)])
     assert geodesy.straight(Geometry(shape)).equals(shape)

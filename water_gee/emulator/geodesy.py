@@ -242,10 +242,50 @@ def together(
     return one, two
 
 
+Extent = tuple[float, float, float, float]
+"""West, south, east and north in degrees."""
+
+
+def extent(geometry: Geometry) -> Extent | None:
+    """Return bounds in degrees that surely hold a geometry, cheaply; None where nobody can say so.
+
+    A geodesic between two places at latitude φ that are Δλ apart comes no nearer to the pole than
+    atan(tan φ / cos(Δλ / 2)).
+    """
+    shape = geometry.shape
+    if shape is None or shape.is_empty or not same_crs(geometry.crs, DEFAULT_CRS):
+        return None
+    west, south, east, north = shape.bounds
+    if geometry.geodesic and _has_edges(shape):
+        if east - west >= 179:
+            return None
+        slant = math.cos(math.radians(east - west) / 2)
+        if north > 0:
+            north = (
+                math.degrees(math.atan(math.tan(math.radians(min(north, 89.99))) / slant)) + 0.05
+            )
+        if south < 0:
+            south = (
+                math.degrees(math.atan(math.tan(math.radians(max(south, -89.99))) / slant)) - 0.05
+            )
+    return west, south, east, north
+
+
+def far_apart(one: Extent | None, two: Extent | None) -> bool:
+    """Say whether two extents surely share no place, whichever way round the Earth."""
+    if one is None or two is None:
+        return False
+    if one[1] > two[3] or two[1] > one[3]:
+        return True
+    return all(one[0] > two[2] + turn or two[0] + turn > one[2] for turn in (-360, 0, 360))
+
+
 def intersects(left: Geometry, right: Geometry, proj: Projection | None = None) -> bool:
     """Say whether two geometries share a point; an unbounded one meets everything."""
     if left.shape is None or right.shape is None:
         return True
+    if proj is None and far_apart(extent(left), extent(right)):
+        return False
     one, two = together(left, right, proj)
     return bool(one.intersects(two))
 

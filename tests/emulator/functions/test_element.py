@@ -61,6 +61,7 @@ def test_copy_properties(client, feature, info, refused):
     }
     assert info(bare.copyProperties(feature).get("system:index")) is None
     assert info(bare.copyProperties(feature, ["system:index"]).get("system:index")) == "x"
+    assert info(client.Image(1).copyProperties(feature, ["n"]).get("n")) == 1.5
     assert info(bare.copyProperties(feature, ["none"]).toDictionary()) == {"n": 0, "m": 9}
     assert info(bare.copyProperties(feature, exclude=["s", "l"]).toDictionary()) == {
         "n": 1.5,

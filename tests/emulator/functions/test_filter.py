@@ -86,6 +86,8 @@ def test_strings(client, passing):
 
 def test_lists_and_ranges(client, passing):
     assert passing(client.Filter.inList("n", [1, 3.5, "x"])) == "ac"
+    call = client.apifunction.ApiFunction.call_
+    assert passing(call("Filter.inList", "n", [1, 3.5, "x"])) == "ac"
     assert passing(client.Filter.listContains("l", 2)) == "a"
     assert passing(client.Filter.rangeContains("n", 2, 3.5)) == "bc"
     assert passing(client.Filter.maxDifference(0.5, "n", 1.5)) == "ab"
@@ -136,6 +138,13 @@ def test_places(client, passing):
     assert passing(client.Filter.isContained(".geo", box)) == "bc"
     assert passing(client.Filter.contains(leftValue=box, rightField=".geo")) == "bc"
     assert passing(client.Filter.area(0, 1)) == "abcd"
+
+
+def test_hidden_filters(client, passing):
+    call = client.apifunction.ApiFunction.call_
+    assert passing(call("Filter.always")) == "abcde"
+    assert passing(call("Filter.never")) == ""
+    assert passing(call("Filter.hasGeometry")) == "abcd"
 
 
 def test_bounds_of_a_collection_are_its_geometries(client, passing):

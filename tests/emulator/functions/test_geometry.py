@@ -201,6 +201,29 @@ def test_distances(client, info):
     assert info(one.withinDistance(two, 1.5, 1, flat)) is True
 
 
+def test_distances_on_the_sphere_are_refused(client, refused):
+    one, two = client.Geometry.Point([10, 20]), client.Geometry.Point([11, 21])
+    assert "not implemented" in refused(one.distance(two, None, None, True))
+
+
+def test_covering_grid(client, info, refused):
+    grid = client.Projection("EPSG:32648", [1000, 0, 0, 0, -1000, 0])
+    # An L of 3 x 3 km without its upper right 1 km.
+    ell = client.Geometry.Polygon(
+        [[0, 0], [3000, 0], [3000, -3000], [2000, -3000], [2000, -1000], [0, -1000]],
+        grid.crs(),
+        False,
+    )
+    inner = ell.buffer(-1, 1, client.Projection("EPSG:32648"))
+    cells = info(inner.coveringGrid(grid))["features"]
+    assert [cell["id"] for cell in cells] == ["0,0", "1,0", "2,0", "2,1", "2,2"]
+    assert cells[0]["geometry"]["coordinates"] == [
+        [[0, -1000], [1000, -1000], [1000, 0], [0, 0], [0, -1000]]
+    ]
+    assert info(inner.coveringGrid(grid, 3000).size()) == 1
+    assert "more than" in refused(inner.coveringGrid(grid, 0.1))
+
+
 def test_overlapping_shapes_are_no_distance_apart(square, info):
     assert info(square.distance(square.buffer(10))) == 0
 

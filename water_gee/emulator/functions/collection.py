@@ -9,6 +9,7 @@ from water_gee.emulator import geodesy, reducing
 from water_gee.emulator import properties as props
 from water_gee.emulator.coerce import coerce
 from water_gee.emulator.compare import equal, hashable, sort_key
+from water_gee.emulator.functions.filter_expression import expression
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import (
     Collection,
@@ -70,12 +71,9 @@ def load_table(tableId: str, geometryColumn: str | None = None, version: int = -
 
 @REGISTRY.function("Collection.filter")
 def filter_(collection: Collection, filter: Any) -> Collection:
-    """Keep the elements that pass a filter."""
-    if isinstance(filter, str):
-        raise bad_request(
-            "Collection.filter: filters written as a string are not implemented by this emulator."
-        )
-    chosen: Filter = coerce(filter, Filter, "Collection.filter, argument 'filter'")
+    """Keep the elements that pass a filter, or a filter written as text."""
+    test = expression(filter) if isinstance(filter, str) else filter
+    chosen: Filter = coerce(test, Filter, "Collection.filter, argument 'filter'")
     return collection.with_items(item for item in collection if chosen.test(item))
 
 

@@ -69,7 +69,7 @@ def to_dictionary(element: Element, properties: list[str] | None = None) -> dict
     return {name: props.get(element, name) for name in properties}
 
 
-@REGISTRY.function("Element.copyProperties")
+@REGISTRY.function("Element.copyProperties", "Image.copyProperties")
 def copy_properties(
     destination: Element | None = None,
     source: Element | None = None,

@@ -339,6 +339,26 @@ def day_of_year(start: int, end: int) -> Filter:
     return calendar_range(start, end, "day_of_year")
 
 
+@REGISTRY.function("Filter.always")
+def always() -> Filter:
+    """Pass everything."""
+    return Filter(lambda _element: True, {"type": "Filter.always"})
+
+
+@REGISTRY.function("Filter.never")
+def never() -> Filter:
+    """Pass nothing."""
+    return Filter(lambda _element: False, {"type": "Filter.never"})
+
+
+@REGISTRY.function("Filter.hasGeometry")
+def has_geometry() -> Filter:
+    """Pass elements that have a geometry."""
+    return Filter(
+        lambda element: props.geometry_of(element) is not None, {"type": "Filter.hasGeometry"}
+    )
+
+
 @REGISTRY.function("Filter.area")
 def area(
     min: float, max: float, maxError: ErrorMargin | None = None, geometrySelector: str | None = None

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from water_gee.emulator import geodesy
 from water_gee.emulator.geojson import coordinates_of, parts_of
-from water_gee.emulator.pixels import same_crs
+from water_gee.emulator.pixels import Grid, same_crs
+from water_gee.emulator.regions import at_scale, on_grid, window_of
 from water_gee.emulator.registry import REGISTRY, bad_request
 from water_gee.emulator.values import (
     DEFAULT_CRS,
+    Collection,
     ErrorMargin,
+    Feature,
     Geometry,
     Projection,
 )
+
+MAX_CELLS = 100_000
+"""Cells a covering grid may have."""
 
 RINGS = ("Polygon",)
 LINES = ("LineString", "LinearRing")
@@ -233,9 +240,44 @@ def distance(
     spherical: bool = False,
 ) -> float:
     """Return the shortest distance in metres, or in units of a projection."""
+    if spherical and proj is None:
+        raise bad_request(
+            "Geometry.distance: distances on the sphere are not implemented by this emulator."
+        )
     if proj is not None:
         return float(_planar(left, proj, maxError).distance(_planar(right, proj, maxError)))
     return geodesy.distance(left, right)
+
+
+@REGISTRY.function("Geometry.coveringGrid")
+def covering_grid(geometry: Geometry, proj: Projection, scale: float | None = None) -> Collection:
+    """Return the cells of a projection's grid that a geometry meets, indexed `column,row`."""
+    where = "Geometry.coveringGrid"
+    bounded(geometry, where)
+    grid = (proj if scale is None else at_scale(proj, scale)).grid
+    shape = on_grid(geometry, grid)
+    if shape.is_empty:
+        return Collection((), "FeatureCollection")
+    window = window_of(shape)
+    if window.area > MAX_CELLS:
+        raise bad_request(f"{where}: more than {MAX_CELLS} cells.")
+    shapely.prepare(shape)
+    cells = tuple(
+        _cell(grid, col, row)
+        for row in range(window.row, window.row + window.height)
+        for col in range(window.col, window.col + window.width)
+        if shape.intersects(shapely.box(col, row, col + 1, row + 1))
+    )
+    return Collection(cells, "FeatureCollection")
+
+
+def _cell(grid: Grid, col: int, row: int) -> Feature:
+    """Return the square of one pixel."""
+    cols = np.array([col, col + 1, col + 1, col], np.float64)
+    rows = np.array([row + 1, row + 1, row, row], np.float64)
+    ring = geodesy.columns(*grid.coordinates(cols, rows))
+    square = Geometry(shapely.Polygon(ring), grid.crs, geodesic=False)
+    return Feature(square, {"system:index": f"{col},{row}"})
 
 
 @REGISTRY.function("Geometry.withinDistance")
