@@ -88,7 +88,7 @@ def test_the_request_asks_for_the_lattice_pixels_of_the_cells(trained, service):
     np.testing.assert_allclose(reproject["crsTransform"]["constantValue"], expected, rtol=1e-15)
     (clip,) = calls(request, "Image.clip")
     corners = clip["geometry"]["functionInvocationValue"]["arguments"]["coordinates"]
-    lon, lat = np.array(corners["constantValue"]).T / STEP
+    lon, lat = np.array(corners["constantValue"]).reshape(-1, 2).T / STEP
     assert np.floor(lon.min()) == 0
     assert np.ceil(lon.max()) == 200
     assert np.floor(lat.min()) == 0

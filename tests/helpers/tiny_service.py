@@ -9,6 +9,8 @@ import itertools
 import json
 
 import ee
+import googleapiclient.errors
+import httplib2
 import numpy as np
 from wire_interpreter import Band, evaluate
 
@@ -36,7 +38,7 @@ class TinyService:
 
         for name in (
             "computePixels",
-            "getInfo",
+            "getAsset",
             "createAsset",
             "listOperations",
             "getOperation",
@@ -92,8 +94,11 @@ class TinyService:
 
     # ------------------------------------------------------------------------------- assets
 
-    def getInfo(self, asset_id):  # noqa: N802
-        return self.assets.get(asset_id)
+    def getAsset(self, asset_id):  # noqa: N802
+        if asset_id in self.assets:
+            return self.assets[asset_id]
+        answer = httplib2.Response({"status": "404"})
+        raise ee.EEException("Asset not found.") from googleapiclient.errors.HttpError(answer, b"")
 
     def createAsset(self, value, path):  # noqa: N802
         self.assets[path] = {"type": value["type"], "name": path}

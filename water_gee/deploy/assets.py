@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ee import data
+from ee import EEException, data
 
+from water_gee import session
 from water_gee.deploy.service import asking
 from water_gee.errors import AssetIdError, DeployError
 
@@ -18,6 +19,8 @@ _LEGACY = r"users/[A-Za-z0-9_.\-]+"
 _ROOT = re.compile(rf"(?:{_PROJECT}|{_LEGACY})(?=/)")
 _PART = re.compile(r"[A-Za-z0-9_\-]+")
 _LONGEST = 100
+
+NOT_FOUND = 404
 
 
 def check_id(asset_id: str) -> str:
@@ -54,7 +57,12 @@ def look_up(asset_id: str) -> dict[str, Any] | None:
         DeployError: The service refused.
     """
     with asking(f"cannot look up {asset_id}"):
-        found: dict[str, Any] | None = data.getInfo(asset_id)
+        try:
+            found: dict[str, Any] = data.getAsset(asset_id)
+        except EEException as error:
+            if session.http_status(error) == NOT_FOUND:
+                return None
+            raise
     return found
 
 

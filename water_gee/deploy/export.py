@@ -120,7 +120,10 @@ def deploy_to_gee(
     for each in missing:
         task = running.get(each.description)
         if task is None:
-            task = _start(each, _image(each, graph, area, probability), area, overwrite)
+            prepared = _prepared(each, _image(each, graph, area, probability), area, overwrite)
+            if each is new[0]:  # the others differ in a year
+                _check_size(prepared, each.asset_id)
+            task = _started(prepared, each.asset_id)
         exports.append(tasks.Export(each.asset_id, task))
     if wait:
         tasks.watch(exports, progress=progress)
@@ -174,13 +177,13 @@ def _image(wanted: Map, graph: LayerGraph, area: Area, probability: bool) -> ee.
     return labelled
 
 
-def _start(wanted: Map, image: ee.Image, area: Area, overwrite: bool) -> str:
-    """Start one export; returns the operation's name."""
+def _prepared(wanted: Map, image: ee.Image, area: Area, overwrite: bool) -> batch.Task:
+    """The export of one map, not yet started."""
     step = area.grid.transform
     rows, cols = area.grid.shape
     west, north = area.grid.point(_INSET, _INSET)
     east, south = area.grid.point(rows - _INSET, cols - _INSET)
-    task = batch.Export.image.toAsset(
+    return batch.Export.image.toAsset(
         image=image,
         description=wanted.description,
         assetId=wanted.asset_id,
@@ -191,14 +194,17 @@ def _start(wanted: Map, image: ee.Image, area: Area, overwrite: bool) -> str:
         maxPixels=max(rows * cols * 2, _DEFAULT_MAX_PIXELS),
         overwrite=overwrite,
     )
-    _check_size((task.config or {})["expression"], wanted.asset_id)
-    with asking(f"cannot export {wanted.asset_id}"):
+
+
+def _started(task: batch.Task, asset_id: str) -> str:
+    """Start an export; returns the operation's name."""
+    with asking(f"cannot export {asset_id}"):
         task.start()
     return str(task.operation_name)
 
 
-def _check_size(image: ee.Image, asset_id: str) -> None:
-    size = measure(serializer.encode(image))
+def _check_size(task: batch.Task, asset_id: str) -> None:
+    size = measure(serializer.encode((task.config or {})["expression"]))
     if size.bytes > MAX_REQUEST_BYTES or size.nesting > MAX_NESTING:
         raise DeployError(
             f"the request for {asset_id} has {size.bytes:,} bytes and nests {size.nesting} deep; "

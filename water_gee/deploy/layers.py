@@ -100,7 +100,9 @@ def _conv_numpy(node: Node, inputs: Sequence[Array]) -> Array:
     ).copy()
     for i in range(kernel.shape[0]):
         for j in range(kernel.shape[1]):
-            out += x[i : i + rows, j : j + cols] @ kernel[i, j]
+            # All pixels times one tap in one product of two matrices, then shifted into place.
+            products = (x.reshape(-1, x.shape[2]) @ kernel[i, j]).reshape(*x.shape[:2], -1)
+            out += products[i : i + rows, j : j + cols]
     return _activation_numpy(node, [out])
 
 

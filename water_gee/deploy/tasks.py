@@ -22,7 +22,7 @@ _SUCCEEDED = "SUCCEEDED"
 _ENDED = {_SUCCEEDED, "FAILED", "CANCELLED"}
 
 FIRST_POLL, LONGEST_POLL = 0.25, 15.0
-"""Seconds between two looks at the tasks; it grows from the first to the longest."""
+"""Seconds between two looks at the tasks: a tenth of the time waited so far, within these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def watch(exports: Sequence[Export], *, progress: bool) -> None:
     """
     waiting = {export.task: export.asset_id for export in exports}
     failures: dict[str, str] = {}
-    pause = FIRST_POLL
+    begun = time.monotonic()
     with tqdm(total=len(waiting), desc="exports", unit="map", disable=not progress) as bar:
         try:
             while waiting:
@@ -87,8 +87,8 @@ def watch(exports: Sequence[Export], *, progress: bool) -> None:
                     bar.update()
                 bar.set_postfix(states)
                 if waiting:
-                    time.sleep(pause)
-                    pause = min(pause * 1.5, LONGEST_POLL)
+                    waited = time.monotonic() - begun
+                    time.sleep(min(max(waited / 10, FIRST_POLL), LONGEST_POLL))
         except KeyboardInterrupt:
             tqdm.write(
                 f"stopped watching; {len(waiting)} export(s) go on at the service, and the same "
