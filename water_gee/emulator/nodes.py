@@ -18,6 +18,7 @@ from water_gee.emulator.pixels import (
     Context,
     Edge,
     Grid,
+    Mask,
     Node,
     Values,
     Window,
@@ -349,7 +350,7 @@ class Warp(Node):
             return _paste(block, have, window.shift(*offset), self.dtype)
         there = context.positions(target, grid, window)
         if self.method == "nearest":
-            return _nearest(block, have, there.rows, there.cols)
+            return _nearest(block, *there.nearest(have))
         return _interpolated(block, have, there.rows, there.cols, self.method)
 
 
@@ -379,10 +380,14 @@ def _take(block: Block, have: Window, rows: Values, cols: Values) -> tuple[Value
     return values, mask & inside if mask.dtype == np.bool_ else mask * inside
 
 
-def _nearest(block: Block, have: Window, rows: Values, cols: Values) -> Block:
-    values, mask = _take(
-        block, have, np.floor(rows).astype(np.int64), np.floor(cols).astype(np.int64)
-    )
+def _nearest(block: Block, index: Values, inside: Mask) -> Block:
+    """Return the pixels at indices into a block's pixels, row by row."""
+    values = block.values.reshape(-1).take(index)
+    if block.mask is None:
+        return Block(values, inside)
+    mask = block.mask.reshape(-1).take(index)
+    if inside is not None:
+        mask = mask & inside if mask.dtype == np.bool_ else np.where(inside, mask, np.float32(0))
     return Block(values, None if mask.dtype == np.bool_ and mask.all() else mask)
 
 

@@ -256,6 +256,23 @@ class Positions:
     rows: Values
     cols: Values
     window: Window | None
+    _nearest: dict[Window, tuple[Values, Mask]] = field(default_factory=dict, compare=False)
+
+    def nearest(self, have: Window) -> tuple[Values, Mask]:
+        """Return which pixel of a window each place falls into, remembered for its other bands.
+
+        Returns:
+            Indices into the pixels, row by row, and where they are inside (None: everywhere).
+        """
+        if have not in self._nearest:
+            row = np.floor(self.rows).astype(np.intp) - have.row
+            col = np.floor(self.cols).astype(np.intp) - have.col
+            inside: Values = (row >= 0) & (row < have.height) & (col >= 0) & (col < have.width)
+            if inside.all():
+                self._nearest[have] = (row * have.width + col, None)
+            else:
+                self._nearest[have] = (np.where(inside, row * have.width + col, 0), inside)
+        return self._nearest[have]
 
     @classmethod
     def of(cls, rows: Values, cols: Values) -> Positions:
