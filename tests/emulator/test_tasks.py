@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -308,6 +309,31 @@ def test_a_server_that_stops_leaves_its_tasks_to_the_next(local):
         assert service.catalog.record(ASSET) is not None
 
 
+def heavy_image(ee):
+    """An image of which one window takes long."""
+    image = ee.Image.pixelLonLat().select("latitude")
+    for _ in range(60):
+        image = image.convolve(ee.Kernel.square(9)).sin()
+    return image.reproject("EPSG:4326", [1e-4, 0, 10, 0, -1e-4, 50]).clip(
+        ee.Geometry.Rectangle([10, 49.9, 10.1, 50], None, False)
+    )
+
+
+def test_a_window_in_hand_is_given_up(local):
+    tasks = local.service.tasks
+    task = tasks.submit("local", wire_request(heavy_image(local.ee), ASSET))
+    until(lambda: task.id in tasks._running)
+    time.sleep(0.1)
+    begun = time.monotonic()
+    tasks.cancel(task.id)
+    assert tasks.wait(task.id, 30).state == CANCELLED
+    again = tasks.submit("local", wire_request(heavy_image(local.ee), ASSET))
+    until(lambda: again.id in tasks._running)
+    tasks.stop()
+    assert tasks.get(again.id).state == PENDING
+    assert time.monotonic() - begun < 20
+
+
 RUNNER = textwrap.dedent(
     """
     import sys, time
@@ -364,6 +390,20 @@ def test_a_full_disk_fails_the_task_in_one_line(local, monkeypatch):
     assert done.state == FAILED
     assert "No space left on device" in done.error
     assert "\n" not in done.error
+
+
+def test_a_database_that_fails_for_a_moment_does_not_end_the_workers(local, monkeypatch, caplog):
+    tasks = local.service.tasks
+    claim, failures = tasks._claim, iter(range(3))
+
+    def sometimes():
+        for _ in failures:
+            raise sqlite3.OperationalError("disk I/O error")
+        return claim()
+
+    monkeypatch.setattr(tasks, "_claim", sometimes)
+    assert local.export(local.ee.Image(FIRST), ASSET).state == SUCCEEDED
+    assert "disk I/O error" in caplog.text
 
 
 def test_what_a_task_stumbles_over_ends_it(local, monkeypatch):

@@ -122,7 +122,7 @@ def _intersects(region: str) -> Test:
             area = shape(json.loads(region.replace("'", '"')))
         else:
             area = shapely.from_wkt(region)
-    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.GEOSException) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.ShapelyError) as error:
         raise bad_request("filter: intersects() takes GeoJSON or WKT.") from error
 
     def test(record: AssetRecord) -> bool:

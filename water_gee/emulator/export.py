@@ -131,6 +131,7 @@ def export_image(
     request: ExportRequest,
     step: Callable[[float], None],
     done: Callable[[], None],
+    context: Context | None = None,
 ) -> None:
     """Compute an image and make an asset of it.
 
@@ -140,12 +141,14 @@ def export_image(
         request: Where it goes and how.
         step: Called after each window with the share done, from 0 to 1; raises to stop.
         done: Called in the transaction that makes the asset.
+        context: Budget of the evaluation, and a deadline that may be set while it runs.
 
     Raises:
         ServiceError: 400: it is too large, unbounded, cannot be computed, or the asset is there
             already.
         OSError: The disk is full.
     """
+    context = context or Context()
     catalog.check_free(request.asset_id, overwrite=request.overwrite)
     place = wire_request(image, request.grid) if request.grid else native_request(image)
     if place.window.area > request.max_pixels:
@@ -156,7 +159,7 @@ def export_image(
         plan = Plan.of([band.node for band in image.bands], place.grid)
         windows = list(_windows(place.window))
         for number, window in enumerate(windows, start=1):
-            blocks = plan.run(window, Context())
+            blocks = plan.run(window, context)
             local = window.shift(-place.window.row, -place.window.col)
             for writer, block in zip(writers, blocks, strict=True):
                 writer.write(local, block)

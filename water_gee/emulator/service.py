@@ -68,7 +68,8 @@ class Service:
         self.close()
 
     def close(self) -> None:
-        """Stop tasks and close the catalogue."""
+        """Stop evaluations and tasks, and close the catalogue."""
+        self.interrupt()
         self.tasks.stop()
         self.catalog.close()
 

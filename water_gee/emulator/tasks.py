@@ -11,8 +11,10 @@ import json
 import logging
 import os
 import secrets
+import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +22,12 @@ from water_gee.emulator.assets import rest_name, timestamp
 from water_gee.emulator.errors import bad_request, operation_missing
 from water_gee.emulator.export import ExportRequest, export_image
 from water_gee.emulator.limits import MAX_QUEUED_TASKS, TASK_WORKERS
+from water_gee.emulator.pixels import Context
 from water_gee.emulator.staging import try_lock
 from water_gee.errors import ServiceError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from water_gee.emulator.catalog import Catalog
     from water_gee.emulator.values import Image
@@ -140,6 +142,7 @@ class Tasks:
         self._wake = threading.Condition()
         self._stopping = False
         self._lock_file: int | None = None
+        self._running: dict[str, Context] = {}
         self._threads = [
             threading.Thread(target=self._work, name=f"task-{number}", daemon=True)
             for number in range(workers)
@@ -154,6 +157,8 @@ class Tasks:
         """Stop; tasks in hand are queued again for whoever serves the catalogue next."""
         with self._wake:
             self._stopping = True
+            for context in self._running.values():
+                context.deadline = 0.0
             self._wake.notify_all()
         for thread in self._threads:
             if thread.is_alive():
@@ -232,6 +237,10 @@ class Tasks:
                 "UPDATE operations SET state = ?, updated = ? WHERE id = ? AND state = ?",
                 (CANCELLING, now, operation_id, RUNNING),
             )
+        with self._wake:
+            if operation_id in self._running:
+                # The window in hand is given up, too.
+                self._running[operation_id].deadline = 0.0
 
     def wait(self, operation_id: str, seconds: float) -> Operation:
         """Return an operation once it has ended, or after some seconds as it then is."""
@@ -253,10 +262,14 @@ class Tasks:
 
     def _work(self) -> None:
         while not self._stopping:
-            operation = self._claim() if self._owns() else None
-            if operation is not None:
-                self._run(operation)
-                continue
+            try:
+                operation = self._claim() if self._owns() else None
+                if operation is not None:
+                    self._run(operation)
+                    continue
+            except (sqlite3.Error, OSError):
+                # A full disk, a database that others keep busy: the next round may do better.
+                LOG.exception("tasks of %s", self.catalog.path)
             with self._wake:
                 if not self._stopping:
                     self._wake.wait(POLL_SECONDS)
@@ -264,11 +277,17 @@ class Tasks:
     def _owns(self) -> bool:
         """Say whether this process runs the catalogue's tasks; take over where nobody does."""
         with self._wake:
-            if self._lock_file is None:
-                self._lock_file = try_lock(self.catalog.path / LOCK_FILE)
-                if self._lock_file is None:
-                    return False
+            if self._lock_file is not None:
+                return True
+            held = try_lock(self.catalog.path / LOCK_FILE)
+            if held is None:
+                return False
+            try:
                 self._requeue()
+            except sqlite3.Error:
+                os.close(held)
+                raise
+            self._lock_file = held
             return True
 
     def _requeue(self) -> None:
@@ -321,18 +340,41 @@ class Tasks:
         try:
             request = ExportRequest.of(operation.request)
             image = self._compute(request.expression)
-            export_image(
-                self.catalog, image, request, step, lambda: self._end(operation, SUCCEEDED)
-            )
+            with self._context(operation) as context:
+                export_image(
+                    self.catalog,
+                    image,
+                    request,
+                    step,
+                    lambda: self._end(operation, SUCCEEDED),
+                    context,
+                )
         except TaskStopped:
             self._stopped(operation)
         except ServiceError as error:
-            self._end(operation, FAILED, error.message)
+            if self._stopping or self.get(operation.id).state == CANCELLING:
+                self._stopped(operation)
+            else:
+                self._end(operation, FAILED, error.message)
         except OSError as error:
             self._end(operation, FAILED, f"Export failed: {str(error).splitlines()[0]}")
         except Exception as error:
             LOG.exception("task %s failed", operation.id)
             self._end(operation, FAILED, f"Internal error: {error}")
+
+    @contextmanager
+    def _context(self, operation: Operation) -> Iterator[Context]:
+        """Yield the context of a task's evaluation, which `stop` and `cancel` may end."""
+        context = Context()
+        with self._wake:
+            if self._stopping:
+                raise TaskStopped
+            self._running[operation.id] = context
+        try:
+            yield context
+        finally:
+            with self._wake:
+                del self._running[operation.id]
 
     def _stopped(self, operation: Operation) -> None:
         if self.get(operation.id).state == CANCELLING:
