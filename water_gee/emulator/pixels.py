@@ -120,6 +120,14 @@ class Grid:
 
     crs: str
     transform: Affine6
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Plans look nodes up by grid tens of thousands of times.
+        object.__setattr__(self, "_hash", hash((self.crs, self.transform)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def coordinates(self, cols: Values, rows: Values) -> tuple[Values, Values]:
         """Return x and y of pixel positions; a pixel's centre is at index + 0.5."""
