@@ -268,6 +268,20 @@ def test_a_picture_is_a_png_transparent_where_masked(ee_session):
     np.testing.assert_allclose(picture[..., 0][array != 0] * 65535, array[array != 0], atol=130)
 
 
+def test_a_thumbnail_is_visualised_by_the_expression(ee_session):
+    image = ee_session.ee.Image(FIRST).select(["SR_B6", "SR_B3", "SR_B2"])
+    url = image.getThumbURL({"min": 0, "max": 65535, "format": "png"})
+    from matplotlib.image import imread
+
+    picture = imread(io.BytesIO(ee_session.fetch(url)), format="png")
+    arrays = scene_arrays(FIRST)
+    observed = (arrays["SR_B3"] != 0) & (arrays["SR_B2"] != 0)
+    np.testing.assert_array_equal(picture[..., 3] > 0, observed)
+    for channel, name in enumerate(("SR_B6", "SR_B3", "SR_B2")):
+        shade = picture[..., channel][observed] * 255
+        assert np.abs(shade - arrays[name][observed] / 65535 * 255).max() <= 1.01
+
+
 def test_unknown_formats_are_refused_by_name(ee_session):
     image = ee_session.ee.Image(FIRST)
     message = refusal(ee_session, lambda: image.getDownloadURL({"format": "TFRECORD"}))
