@@ -24,7 +24,7 @@ def algorithms():
     return ee._cloud_api_utils.convert_algorithms(listed)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client():
     """Return the `ee` package, knowing its functions; a session that stands is left alone."""
     if not ApiFunction._api:
@@ -37,7 +37,7 @@ def client():
     return ee
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def value(client):
     """Return a function that evaluates what the client serialises."""
     evaluator = Evaluator()
@@ -48,7 +48,7 @@ def value(client):
     return compute
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def info(value):
     """Return a function that gives what `getInfo` would."""
     return lambda thing: json.loads(json.dumps(to_json(value(thing))))
