@@ -22,7 +22,7 @@ class ListsOnly:
         return httplib2.Response({"status": "200", "content-type": "application/json"}), text
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ee():
     """The stock client, ready to build expressions, connected to nothing."""
     import ee

@@ -72,14 +72,18 @@ def test_a_folder_that_exists_will_do(service):
 
 
 def test_a_collection_is_made_once(service):
+    assert assets.lacks_collection("projects/local/assets/water")
     assets.make_collection("projects/local/assets/water")
     assert service.assets["projects/local/assets/water"]["type"] == "IMAGE_COLLECTION"
-    before = dict(service.assets)
-    assets.make_collection("projects/local/assets/water")
-    assert service.assets == before
+    assert not assets.lacks_collection("projects/local/assets/water")
+
+
+def test_a_collection_needs_a_folder_too(service):
+    with pytest.raises(AssetIdError, match="no folder projects/local/assets/maps"):
+        assets.lacks_collection("projects/local/assets/maps/water")
 
 
 def test_an_image_is_no_collection(service):
     service.assets["projects/local/assets/water"] = {"type": "IMAGE"}
     with pytest.raises(DeployError, match="is no collection"):
-        assets.make_collection("projects/local/assets/water")
+        assets.lacks_collection("projects/local/assets/water")

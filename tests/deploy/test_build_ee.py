@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import conv, decode, graph, undecided
+from networks import conv, decode, graph, small_cnn, undecided
 from wire_interpreter import Band, evaluate
 
 from water_gee.deploy import build_ee
 from water_gee.errors import DeployError, UnsupportedLayerError
+from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
+from water_gee.training.model import TrainedModel, save
 from water_gee.training.network import pixel_cnn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,6 +43,13 @@ def source(values, names=None):
     ]
 
 
+@pytest.fixture(scope="module")
+def expression(ee, network):
+    """The network over an image called `here`, as the wire has it."""
+    assert sys.getrecursionlimit() == 1000
+    return decode(ee.serializer.encode(build_ee.to_ee(network, ee.Image("here"))))
+
+
 def served(ee, image, values, names=None):
     expression = decode(ee.serializer.encode(image))
     return evaluate(expression, {"here": source(values, names)}, values.shape[1:])
@@ -59,9 +68,9 @@ def keras_says(network, values):
     return out
 
 
-def test_keras_and_the_serialised_network_agree(ee, rng, network):
+def test_keras_and_the_serialised_network_agree(rng, network, expression):
     values = scene(rng)
-    water, probability = served(ee, build_ee.to_ee(network, ee.Image("here")), values)
+    water, probability = evaluate(expression, {"here": source(values)}, values.shape[1:])
     expected = keras_says(network, values)
     inner = (slice(3, -3), slice(3, -3))
     np.testing.assert_array_equal(probability.mask[inner] == 1, np.isfinite(expected[inner]))
@@ -74,9 +83,9 @@ def test_keras_and_the_serialised_network_agree(ee, rng, network):
     assert [water.name, probability.name] == ["water", "probability"]
 
 
-def test_the_serialised_network_is_small_flat_and_made_at_the_default_depth(ee, network):
-    assert sys.getrecursionlimit() == 1000
-    size = build_ee.measure(ee.serializer.encode(build_ee.to_ee(network, ee.Image("here"))))
+def test_the_serialised_network_is_small_and_flat(expression):
+    """It was made at Python's default depth of recursion."""
+    size = build_ee.measure(expression)
     assert size.bytes < 2_200_000
     assert size.nesting <= 70
     assert size.calls < 7_200
@@ -86,14 +95,13 @@ def skip_of(network):
     return network.get_layer("skip3").output.shape[-1] - 64
 
 
-def test_one_kernel_for_each_pair_of_channels(ee, network):
-    text = json.dumps(ee.serializer.encode(build_ee.to_ee(network, ee.Image("here"))))
+def test_one_kernel_for_each_pair_of_channels(network, expression):
+    text = json.dumps(expression)
     pairs = 8 * 16 + 16 * 32 + (32 + skip_of(network)) * 64
     assert text.count('"Kernel.fixed"') == pairs + 1  # and one for the mask
 
 
-def test_only_functions_of_the_list_are_called(ee, network):
-    expression = ee.serializer.encode(build_ee.to_ee(network, ee.Image("here")))
+def test_only_functions_of_the_list_are_called(expression):
     called = functions(expression)
     assert called - build_ee.EE_FUNCTIONS == {"Image.load"}
     assert build_ee.EE_FUNCTIONS - called == {"Image.min"}  # of sigmoid alone
@@ -108,8 +116,8 @@ def functions(value):
     return set()
 
 
-def test_probability_is_left_out_when_not_asked_for(ee, network, rng):
-    image = build_ee.to_ee(network, ee.Image("here"), probability=False)
+def test_probability_is_left_out_when_not_asked_for(ee, rng):
+    image = build_ee.to_ee(undecided(small_cnn()), ee.Image("here"), probability=False)
     bands = served(ee, image, scene(rng))
     assert [band.name for band in bands] == ["water"]
 
@@ -161,6 +169,30 @@ def test_an_output_that_is_no_probability_is_refused(ee):
         network = graph(1, conv("a", "x", np.ones((1, 1, 1, filters)), activation=activation))
         with pytest.raises(DeployError, match="softmax over \\(water, land\\) or one sigmoid"):
             build_ee.to_ee(network, ee.Image("here"))
+
+
+def test_a_trained_model_is_laid_over_the_composite_of_its_recipe(ee, tmp_path):
+    """From memory or from its file: the recipe's collection and months, its features by name."""
+    recipe = Recipe(sensors=("landsat9",), years=(2022,), months=(7,), dem=None)
+    trained = save(TrainedModel(undecided(small_cnn()), recipe, {}), tmp_path / "model.keras")
+    texts = [
+        json.dumps(ee.serializer.encode(build_ee.to_ee(model)))
+        for model in (trained, trained.path, str(trained.path))
+    ]
+    assert texts[0] == texts[1] == texts[2]
+    for part in ("LANDSAT/LC09/C02/T1_L2", "2022-07-01", '"Image.convolve"', '"mNDWI"'):
+        assert part in texts[0]
+    assert "LANDSAT/LC08" not in texts[0]
+
+
+def test_a_trained_model_takes_its_features_from_an_image_by_name(ee, rng):
+    trained = TrainedModel(undecided(small_cnn()), Recipe(), {})
+    values = rng.normal(0.2, 0.5, (8, 12, 12)).astype(np.float32)
+    order = rng.permutation(8)
+    names = [Recipe().features[index] for index in order]
+    shuffled = served(ee, build_ee.to_ee(trained, ee.Image("here")), values[order], names)
+    straight = served(ee, build_ee.to_ee(trained.network, ee.Image("here")), values)
+    np.testing.assert_array_equal(shuffled[1].values, straight[1].values)
 
 
 def test_a_bare_network_without_an_image_is_refused(ee):

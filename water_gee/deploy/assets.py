@@ -89,19 +89,30 @@ def check_parent(asset_id: str) -> None:
         )
 
 
-def make_collection(asset_id: str) -> None:
-    """Make an image collection unless it or a folder stands there.
+def lacks_collection(asset_id: str) -> bool:
+    """Whether an image collection has to be made there, and can be.
 
     Raises:
+        AssetIdError: There is no folder to put it into.
         DeployError: Something else stands there, or the service refused.
     """
     standing = look_up(asset_id)
     if standing is None:
         check_parent(asset_id)
-        with asking(f"cannot make the collection {asset_id}"):
-            data.createAsset({"type": "IMAGE_COLLECTION"}, asset_id)
-    elif standing.get("type") not in {"IMAGE_COLLECTION", "FOLDER"}:
+        return True
+    if standing.get("type") not in {"IMAGE_COLLECTION", "FOLDER"}:
         raise DeployError(
             f"{asset_id} is there and is no collection ({standing.get('type')}), but maps of "
             "several years need one; give another id"
         )
+    return False
+
+
+def make_collection(asset_id: str) -> None:
+    """Make an empty image collection.
+
+    Raises:
+        DeployError: The service refused.
+    """
+    with asking(f"cannot make the collection {asset_id}"):
+        data.createAsset({"type": "IMAGE_COLLECTION"}, asset_id)

@@ -112,9 +112,11 @@ def deploy_to_gee(
     new = [each for each in missing if each.description not in running]
     checked = None
     if new:
-        assets.check_parent(target)
+        collection_lacks = len(maps) > 1 and assets.lacks_collection(target)
+        if len(maps) == 1:
+            assets.check_parent(target)
         checked = _check(trained, graph, new[0], area)
-        if len(maps) > 1:
+        if collection_lacks:
             assets.make_collection(target)
     exports = []
     for each in missing:
