@@ -273,14 +273,14 @@ class _Run:
 
         for path in self.book.changed("download"):
             path.unlink()
-        store = download_tiles(
+        with download_tiles(
             self.area,
             store=self.tiles,
             recipe=self.recipe,
             threads=self.asked.threads,
             progress=self.progress,
-        )
-        rows = store.rows()
+        ) as store:
+            rows = store.rows()
         files = [
             self.tiles / folder / f"{row.cell}.tif"
             for row in rows

@@ -30,9 +30,9 @@ def download(
 
     recipe = options.make_recipe(options.recipe_fields(**fields, dem=dem))
     options.connect(project, url, catalog)
-    tiles = download_tiles(
+    with download_tiles(
         aoi, store=store, recipe=recipe, threads=threads, progress=obj["progress"]
-    )
-    rows = tiles.rows()
+    ) as tiles:
+        rows = tiles.rows()
     empty = sum(row.state == "empty" for row in rows)
     click.echo(f"{tiles.path}: {len(rows)} tiles, {empty} of them without one observed pixel")
