@@ -49,6 +49,7 @@ def sun_position(when: datetime, longitude: float, latitude: float) -> tuple[flo
     declination = (
         0.006918 - 0.399912 * math.cos(year) + 0.070257 * math.sin(year)
         - 0.006758 * math.cos(2 * year) + 0.000907 * math.sin(2 * year)
+        - 0.002697 * math.cos(3 * year) + 0.00148 * math.sin(3 * year)
     )  # fmt: skip
     hour_angle = math.radians((hours * 60 + equation + 4 * longitude) / 4 - 180)
     phi = math.radians(latitude)

@@ -45,7 +45,8 @@ class Site:
     @property
     def fine_transform(self) -> Affine:
         """Affine of the 10 m truth."""
-        return self.transform @ Affine.scale(1 / FINE)
+        step = PIXEL / FINE
+        return Affine(step, 0, self.transform.c, 0, -step, self.transform.f)
 
     @property
     def fine_shape(self) -> tuple[int, int]:

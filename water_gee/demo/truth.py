@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from pyproj import Transformer
 
 from water_gee.demo.quality import OBSCURED
@@ -82,7 +83,7 @@ def sample(path: Path, grid: Grid, fill: float) -> NDArray[Any]:
 
 
 def sample_array(
-    values: NDArray[Any], crs: str, transform: Any, grid: Grid, fill: float
+    values: NDArray[Any], crs: str, transform: Affine, grid: Grid, fill: float
 ) -> NDArray[Any]:
     """Do what `sample` does, of an array with its CRS and affine."""
     to_source = Transformer.from_crs(grid.crs, crs, always_xy=True)
@@ -90,10 +91,8 @@ def sample_array(
     out = np.full((rows, cols), fill, dtype=values.dtype)
     for first in range(0, rows, _ROWS):
         row, col = np.mgrid[first : min(first + _ROWS, rows), 0:cols]
-        x, y = to_source.transform(*(grid.transform * (col + 0.5, row + 0.5)))
-        at_col, at_row = ~transform * (np.asarray(x), np.asarray(y))
-        at_row = np.floor(at_row).astype(np.int64)
-        at_col = np.floor(at_col).astype(np.int64)
+        x, y = to_source.transform(*_applied(grid.transform, col + 0.5, row + 0.5))
+        at_col, at_row = (np.floor(place).astype(np.int64) for place in _applied(~transform, x, y))
         inside = (at_row >= 0) & (at_row < values.shape[0])
         inside &= (at_col >= 0) & (at_col < values.shape[1])
         out[first : first + _ROWS][inside] = values[at_row[inside], at_col[inside]]
@@ -121,7 +120,7 @@ def swir2_on(season: Season, grid: Grid) -> Field:
         Reflectance, `float32 (row, col)`, NaN where no observation was clear.
     """
     stack = []
-    crs, transform = "", None
+    crs, transform = "", Affine.identity()
     for scene in season.scenes:
         with rasterio.open(scene / f"{scene.name}_QA_PIXEL.TIF") as file:
             usable = (file.read(1) & OBSCURED) == 0
@@ -181,3 +180,8 @@ def dswe_water(
     passed = sum(test.astype(np.uint8) for test in tests)
     unseen = np.isnan(blue + green + red + nir + swir1 + swir2)
     return np.where(unseen, NOT_OBSERVED, passed >= 3).astype(np.uint8)
+
+
+def _applied(affine: Affine, x: Any, y: Any) -> tuple[Any, Any]:
+    """An affine applied to arrays."""
+    return affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f
