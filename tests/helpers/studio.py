@@ -103,10 +103,10 @@ class Studio:
         assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
         return caught.value.message
 
-    def refused_pixels(self, thing):
+    def refused_pixels(self, thing, shape=(4, 5), **how):
         """Return the message that pixels are refused with."""
         with pytest.raises(ServiceError) as caught:
-            self.blocks(thing)
+            self.blocks(thing, shape, **how)
         return caught.value.message
 
 

@@ -23,6 +23,7 @@ from water_gee.emulator.functions import (
     image_neighborhood,
     image_reduce,
     image_region,
+    image_resolution,
     image_space,
     imagecollection,
     imagecollection_region,
@@ -34,6 +35,7 @@ from water_gee.emulator.functions import (
     reducer_algebra,
     reducer_tables,
     string,
+    terrain,
 )
 
 FAMILIES = (
@@ -57,6 +59,7 @@ FAMILIES = (
     image_neighborhood,
     image_reduce,
     image_region,
+    image_resolution,
     image_space,
     imagecollection,
     imagecollection_region,
@@ -68,5 +71,6 @@ FAMILIES = (
     reducer_algebra,
     reducer_tables,
     string,
+    terrain,
 )
 """Every family, in alphabetical order."""
