@@ -94,6 +94,15 @@ def test_geodesic_edges_bulge_towards_the_pole():
     assert not straight.any()
 
 
+@pytest.mark.parametrize(("west", "east"), [(179.5, 180.5), (-180.5, -179.5)])
+def test_shapes_across_the_antimeridian(west, east):
+    shape = Geometry(shapely.box(west, 10, east, 20), geodesic=False)
+    for left, expected in ((179.0, [0, 0, 1, 1]), (-180.0, [1, 1, 0, 0])):
+        grid = Grid("EPSG:4326", (0.25, 0.0, left, 0.0, -0.25, 15.0))
+        found = inside(shape)(grid, Window(0, 0, 1, 4), Context())
+        assert found.astype(int).tolist() == [expected]
+
+
 def test_everything_lies_in_the_unbounded():
     assert inside(Geometry(None))(UTM, Window(0, 0, 3, 3), Context()) is None
 

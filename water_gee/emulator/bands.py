@@ -124,7 +124,8 @@ def pointwise(
                     if isinstance(node, Constant)
                 )
             )
-        return Constant(np.asarray(value).astype(kind.dtype).item(), kind.dtype)
+            single = np.asarray(value).astype(kind.dtype)
+        return Constant(single.item(), kind.dtype)
     return Pointwise(inputs, function, kind.dtype, operation)
 
 

@@ -198,6 +198,35 @@ def _eroded(valid: Values, shape: tuple[int, int]) -> Values:
     return result
 
 
+class PerGrid(Node):
+    """A node that is another one on each grid.
+
+    Args:
+        source: What all of them read.
+        make: From a grid to the node that computes there.
+        dtype: The result's type.
+    """
+
+    __slots__ = ("_made", "make")
+
+    def __init__(self, source: Node, make: Callable[[Grid], Node], dtype: npt.DTypeLike) -> None:
+        super().__init__((source,), dtype)
+        self.make = make
+        self._made: dict[Grid, Node] = {}
+
+    def edges(self, grid: Grid) -> Sequence[Edge]:
+        """Return the node of a grid, the same each time."""
+        return [(self._made.setdefault(grid, self.make(grid)), grid)]
+
+    def compute(
+        self, grid: Grid, window: Window, blocks: Sequence[Block | None], context: Context
+    ) -> Block:
+        """Pass its pixels on."""
+        block = blocks[0]
+        assert block is not None
+        return Block(block.values.astype(self.dtype, copy=False), block.mask)
+
+
 class Placed(Node):
     """A function of place: `(grid, window, context, *blocks) -> block`."""
 
@@ -213,7 +242,8 @@ class Placed(Node):
         self, grid: Grid, window: Window, blocks: Sequence[Block | None], context: Context
     ) -> Block:
         """Apply the function."""
-        block = self.function(grid, window, context, *blocks)
+        with np.errstate(all="ignore"):
+            block = self.function(grid, window, context, *blocks)
         return Block(block.values.astype(self.dtype, copy=False), block.mask)
 
 

@@ -56,13 +56,29 @@ class Region:
         return max(1, math.ceil(self.shape.area))
 
     def tiles(self) -> Iterator[Window]:
-        """Cut the window into tiles."""
-        whole = self.window
-        for row in range(whole.row, whole.row + whole.height, TILE):
-            for col in range(whole.col, whole.col + whole.width, TILE):
-                height = min(TILE, whole.row + whole.height - row)
-                width = min(TILE, whole.col + whole.width - col)
-                yield Window(row, col, height, width)
+        """Cut the window into tiles, leaving out wide empty spaces."""
+        shapely.prepare(self.shape)
+        stack = [self.window] if self.window.area else []
+        while stack:
+            window = stack.pop()
+            right, bottom = window.col + window.width, window.row + window.height
+            if not self.shape.intersects(shapely.box(window.col, window.row, right, bottom)):
+                continue
+            if max(window.shape) <= TILE:
+                yield window
+            else:
+                stack.extend(reversed(_in_two(window)))
+
+
+def _in_two(window: Window) -> tuple[Window, Window]:
+    """Cut a window in two along its longer side, at a whole number of tiles."""
+    length = max(window.shape)
+    first = TILE * max(1, math.ceil(length / TILE) // 2)
+    if window.height >= window.width:
+        upper = Window(window.row, window.col, first, window.width)
+        return upper, Window(window.row + first, window.col, length - first, window.width)
+    left = Window(window.row, window.col, window.height, first)
+    return left, Window(window.row, window.col + first, window.height, length - first)
 
 
 @dataclass(frozen=True, slots=True)

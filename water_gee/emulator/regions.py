@@ -21,6 +21,9 @@ from water_gee.emulator.values import DEFAULT_CRS, Geometry, Projection
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+DEGREE = 1000.0
+"""Metres that a unit of a CRS has at least where it is a degree."""
+
 BLOCK = 64
 """Pixels a side of the blocks that are looked at as a whole first."""
 
@@ -49,9 +52,20 @@ def inside(geometry: Geometry) -> Inside:
         shape = straight(geometry, crs, pixel_error(grid))
         x, y = context.places(crs, grid, window)
         found = contained(shape, x, y)
+        for turn in _turns(shape, x) if meters_per_unit(crs) > DEGREE else ():
+            found |= contained(shape, x + turn, y)
         return None if found.all() else found
 
     return test
+
+
+def _turns(shape: BaseGeometry, x: Values) -> list[float]:
+    """Return the turns around the Earth that may bring places into a shape across ±180 degrees."""
+    if shape.is_empty or not np.isfinite(x).any():
+        return []
+    west, _, east, _ = shape.bounds
+    low, high = np.nanmin(x), np.nanmax(x)
+    return [turn for turn in (-360.0, 360.0) if low + turn <= east and high + turn >= west]
 
 
 def contained(shape: BaseGeometry, x: Values, y: Values) -> Values:

@@ -244,7 +244,8 @@ class Collection:
     """Elements in order, with properties of their own.
 
     Attributes:
-        items: Images or features, or collections to be flattened; loading them reads records, never pixels.
+        items: Images or features, or collections to be flattened; loading them reads records,
+            never pixels.
         kind: `ImageCollection` or `FeatureCollection`.
         properties: The collection's.
         id: The asset's id, None for a computed collection.
@@ -297,11 +298,14 @@ class Kernel:
         weights: `float64 (row, col)`.
         center: `(row, col)` of the centre within `weights`.
         normalized: Whether the weights were scaled to sum to 1 (already done).
+        in_meters: From the side of a pixel in metres to the kernel, where it was drawn in metres;
+            `weights` are those for pixels of 30 m then.
     """
 
     weights: npt.NDArray[np.float64]
     center: tuple[int, int]
     normalized: bool = False
+    in_meters: Callable[[float], Kernel] | None = None
 
 
 @dataclass(frozen=True, slots=True)

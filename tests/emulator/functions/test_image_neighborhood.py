@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
-from studio import same
+from studio import UTM, same
+
+from water_gee.emulator.pixels import Grid
 
 RNG = np.random.default_rng(5)
 VALUES = RNG.normal(size=(9, 11))
@@ -166,6 +168,21 @@ def test_neighbours_become_bands(studio):
     assert found["b1_1_0"][0][4, 4] == VALUES[4, 5]
     assert found["b1_-1_1"][0][4, 4] == VALUES[5, 3]
     assert not found["b1_0_-1"][1][0].any()
+
+
+def test_metres_reach_fewer_pixels_the_larger_they_are(studio):
+    image = studio.raster(VALUES)
+    found = studio.pixels(image.focalMax(60, "square", "meters"), SHAPE)
+    same(found, ndimage.maximum_filter(VALUES, 5))
+    a, b, c, d, e, f = UTM.transform
+    double = Grid(UTM.crs, (2 * a, b, c, d, 2 * e, f))
+    coordinates = studio.client.Image.pixelCoordinates("EPSG:32648").select("x")
+    kernel = studio.client.Kernel.square(60, "meters", False)
+    count = coordinates.convolve(kernel).divide(coordinates)
+    # 5 x 5 pixels of 30 m, 3 x 3 of 60 m; the mean of a plane is its middle.
+    same(studio.pixels(count, (2, 2)), np.full((2, 2), 25), tolerance=1e-12)
+    same(studio.pixels(count, (2, 2), grid=double), np.full((2, 2), 9), tolerance=1e-12)
+    assert "Kernels in meters" in studio.refused(image.neighborhoodToBands(kernel))
 
 
 def test_what_cannot_be_reduced_is_refused(studio):

@@ -119,6 +119,13 @@ def test_a_wide_region_is_gathered_in_tiles(studio, monkeypatch):
     assert sorted(values) == VALUES.ravel().tolist()
 
 
+def test_far_apart_places_are_found_without_looking_between(studio):
+    corners = [[500_015, 5_999_985], [500_015 + 30_000_000, 5_999_985 - 3_000_000]]
+    points = studio.client.Geometry.MultiPoint(corners, "EPSG:32648")
+    image = studio.raster(VALUES)
+    assert reduced(studio, image, studio.client.Reducer.count(), points) == {"b1": 1}
+
+
 def test_the_scale_makes_other_pixels(studio):
     r = studio.client.Reducer
     image = studio.raster(VALUES[:4])

@@ -140,8 +140,23 @@ def test_inverse_leaves_zeros(client, weights):
     assert weights(kernel)[0] == [[0.5, 0, -0.25]]
 
 
+def test_kernels_in_metres_are_drawn_for_each_size_of_pixels(client, studio):
+    kernel = studio.compute(client.Kernel.circle(100, "meters", False))
+    assert kernel.in_meters(100.0).weights.tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    assert kernel.in_meters(50.0).weights.shape == (5, 5)
+    rectangle = studio.compute(client.Kernel.rectangle(60, 30, "meters").inverse())
+    assert rectangle.in_meters(30.0).weights.shape == (3, 5)
+    assert rectangle.in_meters(30.0).weights[0, 0] == pytest.approx(15)
+    gaussian = studio.compute(client.Kernel.gaussian(90, 30, "meters"))
+    pixels = studio.compute(client.Kernel.gaussian(3, 1))
+    np.testing.assert_allclose(gaussian.in_meters(30.0).weights, pixels.weights)
+    circle = client.Kernel.circle(100, "meters")
+    assert "Kernel.rotate: Kernels in meters" in studio.refused(circle.rotate(1))
+    assert "Kernel.add: Kernels in meters" in studio.refused(circle.add(circle))
+    assert "must not be negative" in studio.refused(client.Kernel.square(-1, "meters"))
+
+
 def test_kernels_that_cannot_be_are_refused(client, studio):
-    assert "Unit 'meters' is not implemented" in studio.refused(client.Kernel.circle(30, "meters"))
     assert "Unit 'feet' is unknown" in studio.refused(client.Kernel.circle(3, "feet"))
     assert "must not be negative" in studio.refused(client.Kernel.square(-1))
     assert "from 1 to 1023" in studio.refused(client.Kernel.square(5000))

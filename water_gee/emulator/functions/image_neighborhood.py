@@ -9,14 +9,16 @@ import numpy as np
 
 from water_gee.emulator.bands import inherited
 from water_gee.emulator.functions import reducer as reducers
-from water_gee.emulator.functions.kernel import of_shape
-from water_gee.emulator.nodes import Convolve, Neighborhood
+from water_gee.emulator.functions.kernel import of_shape, unscaled
+from water_gee.emulator.nodes import Convolve, Neighborhood, PerGrid, pixel_meters
 from water_gee.emulator.pixels import Block, Node, Values
 from water_gee.emulator.registry import REGISTRY, bad_request
-from water_gee.emulator.values import DOUBLE, Band, Image, Kernel, Reducer
+from water_gee.emulator.values import DOUBLE, Band, Image, Kernel, PixelType, Reducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
 
     from water_gee.emulator import statistics
 
@@ -30,8 +32,26 @@ Halo = tuple[int, int, int, int]
 def convolve(image: Image, kernel: Kernel) -> Image:
     """Return each band's cross-correlation with a kernel; nothing is flipped."""
     return image.with_bands(
-        replace(band, type=DOUBLE, node=Convolve(band.node, kernel)) for band in image.bands
+        replace(
+            band,
+            type=DOUBLE,
+            node=on_each_grid(band.node, kernel, Convolve, np.float64),
+        )
+        for band in image.bands
     )
+
+
+def on_each_grid(
+    node: Node,
+    kernel: Kernel,
+    make: Callable[[Node, Kernel], Node],
+    dtype: npt.DTypeLike,
+) -> Node:
+    """Return what `make` makes of a node and a kernel, for each grid if that is drawn in metres."""
+    draw = kernel.in_meters
+    if draw is None:
+        return make(node, kernel)
+    return PerGrid(node, lambda grid: make(node, draw(pixel_meters(grid))), dtype)
 
 
 def halo_of(kernel: Kernel) -> Halo:
@@ -148,25 +168,44 @@ def reduce_neighborhood(
         raise bad_request(
             f"{where}: Reducers of several inputs are not implemented by this emulator."
         )
-    neighbors = Neighbors(reducer, kernel, inputWeight, skip_masked=skipMasked)
     bands = [
         replace(made, name=f"{band.name}_{output}")
         for band in image.bands
-        for output, made in zip(reducer.outputs, _reduced_bands(band, neighbors), strict=True)
+        for output, made in zip(
+            reducer.outputs,
+            _reduced_bands(band, reducer, kernel, inputWeight, skip_masked=skipMasked),
+            strict=True,
+        )
     ]
     return image.with_bands(bands)
 
 
-def _reduced_bands(band: Band, neighbors: Neighbors) -> list[Band]:
-    kinds = neighbors.reducer.result_type(band.type)
+def _reduced_bands(
+    band: Band, reducer: Reducer, kernel: Kernel, weighting: str, *, skip_masked: bool
+) -> list[Band]:
     return [
         replace(
             band,
             type=kind,
-            node=Neighborhood((band.node,), neighbors.halo, neighbors.output(index), kind.dtype),
+            node=on_each_grid(
+                band.node,
+                kernel,
+                _maker(reducer, weighting, index, kind, skip_masked=skip_masked),
+                kind.dtype,
+            ),
         )
-        for index, kind in enumerate(kinds)
+        for index, kind in enumerate(reducer.result_type(band.type))
     ]
+
+
+def _maker(
+    reducer: Reducer, weighting: str, index: int, kind: PixelType, *, skip_masked: bool
+) -> Callable[[Node, Kernel], Node]:
+    def make(node: Node, kernel: Kernel) -> Node:
+        neighbors = Neighbors(reducer, kernel, weighting, skip_masked=skip_masked)
+        return Neighborhood((node,), neighbors.halo, neighbors.output(index), kind.dtype)
+
+    return make
 
 
 _FOCAL: dict[str, tuple[Reducer, str]] = {
@@ -195,10 +234,12 @@ def _register_focal(name: str, reducer: Reducer, summary: str) -> None:
         if drawn is None:
             drawn = of_shape(kernelType, radius, units, False, 1.0, where)
         # Masked neighbours are left out, masked pixels filled: focal means are there to fill gaps.
-        neighbors = Neighbors(reducer, drawn, "mask", skip_masked=False)
         result = image
         for _ in range(iterations):
-            result = result.with_bands(_reduced_bands(band, neighbors)[0] for band in result.bands)
+            result = result.with_bands(
+                _reduced_bands(band, reducer, drawn, "mask", skip_masked=False)[0]
+                for band in result.bands
+            )
         return result
 
     focal.__doc__ = summary
@@ -212,10 +253,11 @@ for _name, (_reducer, _summary) in _FOCAL.items():
 @REGISTRY.function("Image.neighborhoodToBands")
 def neighborhood_to_bands(image: Image, kernel: Kernel) -> Image:
     """Return a band for each neighbour of each pixel, named `band_x_y` from the kernel's focus."""
-    row, col = kernel.center
+    drawn = unscaled(kernel, "Image.neighborhoodToBands")
+    row, col = drawn.center
     bands = []
     for band in image.bands:
-        for down, right, _ in _members(kernel):
+        for down, right, _ in _members(drawn):
             name = f"{band.name}_{right - col}_{down - row}"
             bands.append(replace(band, name=name, node=shifted(band.node, down - row, right - col)))
     return inherited(image, bands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,35 @@ def pixels(radius: float, units: str, where: str) -> float:
     """Return a radius in pixels.
 
     Raises:
-        ServiceError: 400: it is negative, or in metres: another kernel for each grid.
+        ServiceError: 400: it is negative, or neither in pixels nor in metres.
     """
-    if units != "pixels":
-        known = "is not implemented by this emulator" if units == "meters" else "is unknown"
-        raise bad_request(f"{where}: Unit '{units}' {known}; use 'pixels'.")
+    if units not in ("pixels", "meters"):
+        raise bad_request(f"{where}: Unit '{units}' is unknown; use 'pixels' or 'meters'.")
     if not (math.isfinite(radius) and radius >= 0):
         raise bad_request(f"{where}: The radius must not be negative. Got {radius}.")
     return radius
+
+
+NOMINAL_SIDE = 30.0
+"""Metres of the pixels a kernel drawn in metres is shown for."""
+
+
+def scaled(draw: Callable[[float], Kernel]) -> Kernel:
+    """Return a kernel that is drawn anew for each size of pixels, in metres."""
+    return replace(draw(NOMINAL_SIDE), in_meters=draw)
+
+
+def unscaled(kernel: Kernel, where: str) -> Kernel:
+    """Return a kernel drawn in pixels.
+
+    Raises:
+        ServiceError: 400: it was drawn in metres.
+    """
+    if kernel.in_meters is not None:
+        raise bad_request(
+            f"{where}: Kernels in meters are not implemented here by this emulator; use 'pixels'."
+        )
+    return kernel
 
 
 def shape_function(name: str, radius: float) -> Shape:
@@ -86,6 +108,11 @@ def of_shape(
     name: str, radius: float, units: str, normalize: bool, magnitude: float, where: str
 ) -> Kernel:
     """Return a kernel of a named shape."""
+    if units == "meters":
+        pixels(radius, units, where)
+        return scaled(
+            lambda side: of_shape(name, radius / side, "pixels", normalize, magnitude, where)
+        )
     size = math.floor(pixels(radius, units, where) + 1e-9)
     return around(shape_function(name, radius), size, size, magnitude, normalize, where)
 
@@ -121,6 +148,10 @@ def rectangle(
 ) -> Kernel:
     """Return a rectangle of equal weights."""
     where = "Kernel.rectangle"
+    if units == "meters":
+        return scaled(
+            lambda side: rectangle(xRadius / side, yRadius / side, "pixels", normalize, magnitude)
+        )
     x, y = (int(pixels(radius, units, where) + 1e-9) for radius in (xRadius, yRadius))
     return around(shape_function("square", 0), x, y, magnitude, normalize, where)
 
@@ -135,6 +166,10 @@ def gaussian(
 ) -> Kernel:
     """Return a Gaussian sampled at pixel centres nearer than the radius along each axis."""
     where = "Kernel.gaussian"
+    if units == "meters":
+        return scaled(
+            lambda side: gaussian(radius / side, sigma / side, "pixels", normalize, magnitude)
+        )
     size = max(0, math.ceil(pixels(radius, units, where)) - 1)
     if not sigma > 0:
         raise bad_request(f"{where}: 'sigma' must be positive. Got {sigma}.")
@@ -211,7 +246,8 @@ def fixed(
 @REGISTRY.function("Kernel.rotate")
 def rotate(kernel: Kernel, rotations: int) -> Kernel:
     """Return a kernel turned clockwise by a number of right angles."""
-    weights, (row, col) = kernel.weights, kernel.center
+    drawn = unscaled(kernel, "Kernel.rotate")
+    weights, (row, col) = drawn.weights, drawn.center
     for _ in range(rotations % 4):
         row, col = col, weights.shape[0] - 1 - row
         weights = np.rot90(weights, -1)
@@ -221,7 +257,7 @@ def rotate(kernel: Kernel, rotations: int) -> Kernel:
 @REGISTRY.function("Kernel.add")
 def add(kernel1: Kernel, kernel2: Kernel, normalize: bool = False) -> Kernel:
     """Return the sum of two kernels laid on each other centre on centre."""
-    both = (kernel1, kernel2)
+    both = tuple(unscaled(kernel, "Kernel.add") for kernel in (kernel1, kernel2))
     before = [max(kernel.center[axis] for kernel in both) for axis in (0, 1)]
     after = [
         max(kernel.weights.shape[axis] - kernel.center[axis] for kernel in both) for axis in (0, 1)
@@ -237,6 +273,9 @@ def add(kernel1: Kernel, kernel2: Kernel, normalize: bool = False) -> Kernel:
 @REGISTRY.function("Kernel.inverse")
 def inverse(kernel: Kernel) -> Kernel:
     """Return a kernel with 1 / weight for each weight that is not 0."""
+    if kernel.in_meters is not None:
+        draw = kernel.in_meters
+        return scaled(lambda side: inverse(draw(side)))
     zero = kernel.weights == 0
     weights = np.where(zero, 0, 1 / np.where(zero, 1, kernel.weights))
     return Kernel(weights, kernel.center, False)
