@@ -66,8 +66,8 @@ def fakes(monkeypatch):
         (store / "labels" / "a.tif").write_text(f"{seed}")
         return {"tiles": 1}
 
-    def train(store, out, seed, progress):
-        fake.note("train", seed=seed)
+    def train(store, out, seed, epochs, progress):
+        fake.note("train", seed=seed, epochs=epochs)
         out.write_text(f"model {seed}")
         return types.SimpleNamespace(record={"seed": seed}, path=out)
 
@@ -91,7 +91,7 @@ def fakes(monkeypatch):
 
     put("water_gee.imagery.download", download_tiles=download_tiles)
     put("water_gee.training.labels", denoise_labels=denoise_labels)
-    put("water_gee.training.fit", train=train)
+    put("water_gee.training.fit", train=train, EPOCHS=40)
     put("water_gee.mapping.predict", predict=predict)
     put("water_gee.mapping.vectors", polygons=polygons)
     put("water_gee.mapping.report", write=write)
@@ -136,6 +136,12 @@ def test_another_seed_leaves_the_tiles_alone(go):
     go()
     assert go(seed=1) == ALL[1:]
     assert go(seed=1) == ()
+
+
+def test_other_epochs_begin_with_the_training(go, fakes):
+    go()
+    assert go(epochs=3) == ALL[2:]
+    assert dict(fakes.calls)["train"]["epochs"] == 3
 
 
 def test_another_recipe_or_area_begins_anew(go, fakes, tmp_path):

@@ -6,6 +6,7 @@
     dem = "dem.tif"                          # or an asset id, or "none"
     asset_id = "projects/my-project/assets/water"
     seed = 0
+    epochs = 40
     threads = 8
     deploy = true
     project = "my-project"                   # or url, or catalog
@@ -42,6 +43,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "dem": (str,),
     "asset_id": (str,),
     "seed": (int,),
+    "epochs": (int,),
     "threads": (int,),
     "deploy": (bool,),
     "project": (str,),
@@ -63,6 +65,7 @@ class Order:
         dem: An elevation GeoTIFF to ingest, an asset id, `none`, or None: as the recipe says.
         asset_id: Where to deploy; None: `projects/PROJECT/assets/NAME OF OUT`.
         seed: Of everything random.
+        epochs: At most so many of training; None: as `train` has it.
         threads: Tiles fetched at the same time.
         deploy: Whether to deploy at all.
         project: A Google Cloud project.
@@ -77,6 +80,7 @@ class Order:
     dem: Path | str | None
     asset_id: str | None
     seed: int
+    epochs: int | None
     threads: int
     deploy: bool
     project: str | None
@@ -112,6 +116,7 @@ def order(config: Path | str | None, given: Mapping[str, Any]) -> Order:
         dem=values.get("dem"),
         asset_id=values.get("asset_id"),
         seed=_whole("seed", values.get("seed", 0), 0),
+        epochs=_whole("epochs", values["epochs"], 1) if "epochs" in values else None,
         threads=_whole("threads", values.get("threads", DEFAULT_THREADS), 1),
         deploy=bool(values.get("deploy", True)),
         project=values.get("project"),

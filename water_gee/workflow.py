@@ -89,6 +89,7 @@ def run(
     dem: Path | str | None = None,
     asset_id: str | None = None,
     seed: int | None = None,
+    epochs: int | None = None,
     threads: int | None = None,
     deploy: bool | None = None,
     config: Path | str | None = None,
@@ -114,6 +115,7 @@ def run(
             DEM elevation is 0 everywhere.
         asset_id: Where the map is deployed; default `projects/PROJECT/assets/NAME OF OUT`.
         seed: Of everything random; default 0.
+        epochs: At most so many of training; default as `train` has it.
         threads: Tiles fetched at the same time; default 8.
         deploy: Whether to deploy; default True.
         config: A TOML file with any of these, as `water_gee.settings` shows; what is given here
@@ -137,6 +139,7 @@ def run(
         "dem": dem,
         "asset_id": asset_id,
         "seed": seed,
+        "epochs": epochs,
         "threads": threads,
         "deploy": deploy,
         "project": project,
@@ -176,7 +179,9 @@ class _Run:
         labels = self._stage(
             "labels", [download.digest, self.asked.seed], self._labels, self._no_labels
         )
-        train = self._stage("train", [labels.digest, self.asked.seed], self._train)
+        train = self._stage(
+            "train", [labels.digest, self.asked.seed, self.asked.epochs], self._train
+        )
         maps = self._stage("map", [train.digest, download.digest], self._map)
         deployed = self._deployed(train) if self.asked.deploy else None
         entries = [download, labels, train, maps, *([deployed] if deployed else [])]
@@ -301,9 +306,15 @@ class _Run:
         return sorted((self.tiles / "labels").glob("*.tif")), _plain(facts)
 
     def _train(self) -> Made:
-        from water_gee.training.fit import train
+        from water_gee.training.fit import EPOCHS, train
 
-        trained = train(self.tiles, out=self.model, seed=self.asked.seed, progress=self.progress)
+        trained = train(
+            self.tiles,
+            out=self.model,
+            seed=self.asked.seed,
+            epochs=self.asked.epochs or EPOCHS,
+            progress=self.progress,
+        )
         beside = [self.out / "history.csv", self.out / "history.png"]
         return [self.model, *(path for path in beside if path.exists())], _plain(trained.record)
 
@@ -456,6 +467,7 @@ def _remove(path: Path) -> None:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts as JSON keeps them; what it cannot keep becomes text."""
+    """Facts as JSON keeps them; what it cannot keep becomes text. Times are the journal's own."""
     kept: dict[str, Any] = json.loads(json.dumps(dict(facts), default=str))
+    kept.pop("seconds", None)
     return kept

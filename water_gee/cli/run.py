@@ -19,6 +19,7 @@ from water_gee.cli import options
 @click.option("--dem", help="Elevation in metres: a GeoTIFF, an asset id, or none.")
 @click.option("--asset-id", help="Where to deploy; projects/PROJECT/assets/OUT if not given.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: 0]")
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many of training.")
 @click.option("--threads", type=click.IntRange(1, 40),
               help="Tiles fetched at the same time.  [default: 8]")  # fmt: skip
 @click.option("--deploy/--no-deploy", default=None, help="Whether to deploy.  [default: deploy]")
