@@ -34,6 +34,7 @@ LOGIC: dict[str, Binary] = {
 
 for _name, _operator in LOGIC.items():
     _function: Callable[[Image, Image], Image] = binary_function(f"Image.{_name}", _operator)
+    _function.__module__ = __name__  # the family it is listed under
     REGISTRY.function(f"Image.{_name}")(_function)
 
 
