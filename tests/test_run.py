@@ -26,7 +26,7 @@ def command(season, out):
     area = ",".join(map(str, season.bounds))
     return [
         *[*MODULE, "run", "--scenes", *scenes, "--dem", str(season.dem), "--aoi", area],
-        *["--out", str(out)],
+        *["--out", str(out), "--epochs", "3"],
     ]
 
 
