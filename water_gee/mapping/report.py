@@ -38,6 +38,9 @@ KNOWN = "truth.json"
 
 MODEL_MEMBER = "water_gee.json"
 
+_STAGES = ("season", "ingest", "download", "labels", "train", "map", "deploy", "ceiling")
+"""The order in which times are shown; others follow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -248,7 +251,9 @@ def _times(folder: Path, known: Known | None) -> list[tuple[str, str]]:
         pass
     # The time of the page itself would make no two pages equal.
     shown = {name: float(value) for name, value in seconds.items() if name != "report"}
-    rows = [(name, f"{value:.1f} s") for name, value in shown.items()]
+    order = [name for name in _STAGES if name in shown]
+    order += [name for name in shown if name not in order]
+    rows = [(name, f"{shown[name]:.1f} s") for name in order]
     return [*rows, ("together", f"{sum(shown.values()):.1f} s")] if rows else []
 
 

@@ -169,17 +169,22 @@ def _write(table: geopandas.GeoDataFrame, path: Path) -> None:
     with atomic(path) as temporary, _dated(_EPOCH):
         if not path.parent.is_dir():
             raise FileNotFoundError(2, "No such folder", str(path.parent))
+        # GDAL wants the ending; the name still counts as a leftover if the process is killed.
+        named = temporary.with_name(f"{temporary.name}.gpkg")
         try:
             pyogrio.write_dataframe(
                 table,
-                temporary,
+                named,
                 layer=LAYER,
                 driver="GPKG",
                 geometry_type="MultiPolygon",
                 promote_to_multi=True,
             )
+            named.replace(temporary)
         except (DataLayerError, DataSourceError) as error:
             raise OSError(str(error)) from error
+        finally:
+            named.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
