@@ -225,8 +225,8 @@ class _Run:
         made = [scene for scene in found if scene.qa_made]
         if made:
             self._note(
-                f"{len(made)} of {len(found)} scenes came without a QA band; it was made at ingest "
-                f"({made[0].qa_made}), so the first labels are cruder than a sensor's own"
+                f"{len(made)} of {len(found)} scenes came without a QA band ({made[0].qa_made}): "
+                "the first labels are cruder than a sensor's own"
             )
         if self.recipe.dem is None:
             self._note("no elevation model given: elevation is 0 everywhere")
