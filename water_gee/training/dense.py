@@ -50,7 +50,7 @@ class Trainer:
             warmup_target=rate,
             warmup_steps=min(10, max(1, steps // 10)),
         )
-        self.optimizer = keras.optimizers.Adam(schedule)
+        self.optimizer = keras.optimizers.Adam(schedule)  # pyright: ignore[reportArgumentType]
         self.optimizer.build(self.network.trainable_variables)
         self._step = tf.function(self._one_step, reduce_retracing=True)
         self._forward = tf.function(

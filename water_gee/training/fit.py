@@ -7,7 +7,9 @@ import io
 import json
 import platform
 import time
+import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +18,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from water_gee._version import __version__
-from water_gee.errors import TrainingError
+from water_gee.errors import TrainingError, WaterGeeWarning
 from water_gee.files import write_bytes
 from water_gee.imagery.store import TileStore
 from water_gee.metrics import Confusion
 from water_gee.training import history
-from water_gee.training.patches import balanced, samples, split
+from water_gee.training.patches import balanced, check_classes, check_settings, samples, split
 
 if TYPE_CHECKING:
+    from water_gee.imagery.grid import Cell
     from water_gee.training.dense import Trainer
     from water_gee.training.model import TrainedModel
     from water_gee.training.patches import Samples
@@ -34,6 +37,9 @@ STEPS = 25
 
 PATIENCE = 4
 """Epochs without a better validation IoU after which training ends."""
+
+MOST_CELLS = 256
+"""Cells that are read for training, about 10 MB each; more are not needed for 38,514 weights."""
 
 MODEL = "model.keras"
 LABELS = {"corrected": "labels", "qa": "masks"}
@@ -51,17 +57,17 @@ def train(
 ) -> TrainedModel:
     """Train the network on a store's tiles.
 
-    Labels are corrected first where none are. Water and land count alike; cells for validation are
-    set aside whole, and the weights of the epoch with the best validation IoU are kept. The same
-    store and seed give the same weights, bit for bit, on one machine, also where training was
-    killed and taken up again.
+    Labels are corrected first where that was not done, or not finished. Water and land count
+    alike; cells for validation are set aside whole, and the weights of the epoch with the best
+    validation IoU are kept. The same store and seed give the same weights, bit for bit, on one
+    machine, also where training was killed and taken up again.
 
     Args:
         store: A tile store or its folder.
         out: The model's file; default `model.keras` in the store's folder. `history.csv` and
             `history.png` are written beside it.
         labels: `corrected`, `qa`, or a folder of the store.
-        seed: Of weights, samples and the split.
+        seed: Of weights, samples and the split; from 0 to 2 ** 32 - 1.
         epochs: At most so many, of 25 steps each.
         progress: Whether to draw a progress bar on standard error.
 
@@ -69,9 +75,11 @@ def train(
         The trained model, as its file holds it.
 
     Raises:
-        TrainingError: No tiles, or no water or no land in the labels.
+        TrainingError: No tiles, no water or no land in the labels, other features than the eight,
+            or a setting out of range.
+        LabelError: Labels had to be corrected first, and no tile has enough QA water.
         StoreError: The store cannot be read.
-        ModelError: `out` does not end in `.keras`.
+        ModelError: `out` does not end in `.keras`, or its folder does not exist.
     """
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, not {epochs}")
@@ -83,12 +91,14 @@ def train(
     from water_gee.training import model
     from water_gee.training.scaling import fold
 
+    check_settings(store.recipe, seed)
+    target = Path(out) if out is not None else store.path / MODEL
+    model.check_target(target)
     if labels == "corrected":
         _correct_missing(store, seed, progress)
     started = time.perf_counter()
-    target = Path(out) if out is not None else store.path / MODEL
-    model.check_target(target)
-    tiles = load_samples(store, LABELS.get(labels, labels))
+    tiles = load_samples(store, LABELS.get(labels, labels), seed)
+    check_classes(tiles)
     training, validation = split(tiles, seed)
     training = balanced(training)
     run = _Fit.of(training, validation, seed, epochs, target, progress)
@@ -97,7 +107,7 @@ def train(
     record = {
         "cells": [tile.name for tile in tiles],
         "validation_cells": [tile.name for tile in validation],
-        "validated_by": "blocks" if len(validation) == len(tiles) else "cells",
+        "validated_by": run.validated_by(),
         "labels": labels,
         "seed": seed,
         "epochs": len(run.rows),
@@ -121,19 +131,20 @@ def train(
 
 
 def _correct_missing(store: TileStore, seed: int, progress: bool) -> None:
-    """Correct labels where no tile of the store has any."""
-    cells = store.cells()
-    if cells and not any(store.has_label(cell) for cell in cells):
-        from water_gee.training.labels import denoise_labels
+    """Correct labels where there are none, or a correction was begun and not finished."""
+    from water_gee.training.labels import denoise_labels, unfinished
 
+    cells = store.cells()
+    if cells and (unfinished(store) or not any(store.has_label(cell) for cell in cells)):
         denoise_labels(store, seed=seed, progress=progress)
 
 
-def load_samples(store: TileStore, folder: str) -> list[Samples]:
+def load_samples(store: TileStore, folder: str, seed: int = 0) -> list[Samples]:
     """Read a store's tiles as samples, those without one usable pixel left out.
 
     A tile without a label in `folder` brings its QA label: tiles with hardly any water are not
-    corrected, and are kept for their land.
+    corrected, and are kept for their land. Of more than 256 cells, 256 chosen by the seed are read,
+    and a warning says so: all of them are held in memory.
 
     Raises:
         TrainingError: There is no tile, or none with a usable pixel.
@@ -146,7 +157,7 @@ def load_samples(store: TileStore, folder: str) -> list[Samples]:
     if folder != "masks" and not any(store.has_label(cell, folder) for cell in cells):
         raise TrainingError(f"{store.path} has no labels in {folder!r}")
     tiles = []
-    for cell in cells:
+    for cell in _spread(cells, seed):
         corrected = folder != "masks" and store.has_label(cell, folder)
         label = store.read_label(cell, folder) if corrected else store.read_mask(cell)
         tile = samples(cell.id, store.read_image(cell), label)
@@ -158,6 +169,18 @@ def load_samples(store: TileStore, folder: str) -> list[Samples]:
             "take more months or years"
         )
     return tiles
+
+
+def _spread(cells: list[Cell], seed: int) -> list[Cell]:
+    if len(cells) <= MOST_CELLS:
+        return cells
+    warnings.warn(
+        f"training reads {MOST_CELLS} of {len(cells)} cells, chosen by the seed",
+        WaterGeeWarning,
+        stacklevel=4,
+    )
+    chosen = np.random.default_rng(seed).choice(len(cells), MOST_CELLS, replace=False)
+    return [cells[index] for index in sorted(chosen)]
 
 
 def data_digest(tiles: list[Samples]) -> str:
@@ -211,7 +234,8 @@ class _Fit:
         from water_gee.training.dense import Trainer
 
         trainer = Trainer(training[0].features.shape[-1], seed, epochs * STEPS)
-        parts = (data_digest(training), data_digest(validation), seed, epochs, _versions())
+        data = data_digest(training), data_digest(validation)
+        parts = (*data, seed, epochs, STEPS, PATIENCE, _versions())
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         checkpoint = target.with_name(f".{target.stem}.checkpoint.zip")
         return cls(trainer, training, validation, epochs, checkpoint, key, progress)
@@ -255,12 +279,22 @@ class _Fit:
         self._save(state)
 
     def scores(self) -> dict[str, float]:
-        """IoU of each validation cell with the weights kept; None where it has no water."""
+        """IoU of each validation cell that has water, with the weights kept."""
         return {
             tile.name: round(_confusion(self.trainer, tile).iou, 4)
             for tile in self.validation
             if tile.counts[0]
         }
+
+    def validated_by(self) -> str:
+        """What validated: whole `cells`, `blocks` inside them, or the `training` pixels."""
+        names = {tile.name for tile in self.training}
+        shared = [tile for tile in self.validation if tile.name in names]
+        if not shared:
+            return "cells"
+        used = {tile.name: tile.weight > 0 for tile in self.training}
+        apart = not any((used[tile.name] & (tile.weight > 0)).any() for tile in shared)
+        return "blocks" if apart else "training"
 
     def _save(self, state: list[Any]) -> None:
         archive = io.BytesIO()
@@ -274,17 +308,24 @@ class _Fit:
         write_bytes(self.checkpoint, archive.getvalue())
 
     def _resume(self) -> None:
-        """Take up a checkpoint of the same data and settings; any other is not ours."""
-        if not self.checkpoint.is_file():
+        """Take up a checkpoint of the same data and settings, and no other."""
+        fresh = self.trainer.state()
+        try:
+            with zipfile.ZipFile(self.checkpoint) as members:
+                about = json.loads(members.read("about.json"))
+                if about["key"] != self.key:
+                    return
+                state, best = (_arrays(members.read(f"{name}.npz")) for name in ("state", "best"))
+            rows, best_epoch, best_iou = (
+                about[name] for name in ("rows", "best_epoch", "best_iou")
+            )
+            self.trainer.restore(best)
+            self.trainer.restore(state)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+            self.trainer.restore(fresh)
             return
-        with zipfile.ZipFile(self.checkpoint) as members:
-            about = json.loads(members.read("about.json"))
-            if about["key"] != self.key:
-                return
-            state, self.best = (_arrays(members.read(f"{name}.npz")) for name in ("state", "best"))
-        self.rows = about["rows"]
-        self.best_epoch, self.best_iou = about["best_epoch"], about["best_iou"]
-        self.trainer.restore(state)
+        self.rows, self.best = rows, best
+        self.best_epoch, self.best_iou = best_epoch, best_iou
 
 
 def _arrays(packed: bytes) -> list[Any]:

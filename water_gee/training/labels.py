@@ -23,7 +23,7 @@ from water_gee.errors import LabelError, TrainingError
 from water_gee.files import write_bytes
 from water_gee.imagery.store import TileStore
 from water_gee.training.evidence import gather
-from water_gee.training.patches import MARGIN, NOT_OBSERVED, balanced, samples
+from water_gee.training.patches import MARGIN, NOT_OBSERVED, balanced, check_settings, samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def denoise_labels(
 
     Args:
         store: A tile store or its folder.
-        seed: Of the network's weights and samples.
+        seed: Of the network's weights and samples; from 0 to 2 ** 32 - 1.
         progress: Whether to draw a progress bar on standard error.
 
     Returns:
@@ -78,11 +78,13 @@ def denoise_labels(
 
     Raises:
         LabelError: No tile has enough QA water, or no land.
+        TrainingError: Other features than the eight, or a seed out of range.
         StoreError: The store cannot be read or written.
     """
     if not isinstance(store, TileStore):
         with TileStore.open(store) as opened:
             return denoise_labels(opened, seed=seed, progress=progress)
+    check_settings(store.recipe, seed)
     started = time.perf_counter()
     cells, skipped = _choose(store)
     key = _key(store, cells, seed)
@@ -90,6 +92,8 @@ def denoise_labels(
     if standing is not None:
         return standing
     trainer = _train(store, _spread(cells, seed), seed, progress)
+    # From here on labels of two corrections may stand side by side, until the record is written.
+    write_bytes(store.path / RECORD, json.dumps({"unfinished": key}).encode())
     changes: dict[str, dict[str, float]] = {}
     for cell in tqdm(cells, desc="labels", unit="tile", disable=not progress):
         tile = _read(store, cell)
@@ -113,9 +117,13 @@ def _choose(store: TileStore) -> tuple[list[Cell], list[str]]:
     """Cells to correct, and the ids of those with too little water."""
     water = {row.cell: row.water for row in store.rows()}
     cells = store.cells()
+    if not cells:
+        raise LabelError(
+            f"{store.path} holds no tiles with observed pixels; download_tiles() fetches them"
+        )
     chosen = [cell for cell in cells if water[cell.id] >= FEWEST_WATER]
     if not chosen:
-        most = max((water[cell.id] for cell in cells), default=0)
+        most = max(water[cell.id] for cell in cells)
         raise LabelError(
             f"{store.path}: none of its {len(cells)} tile(s) has {FEWEST_WATER} QA-water pixels "
             f"(the most is {most}): there is nothing to learn water from; take a larger area or "
@@ -149,14 +157,24 @@ def _key(store: TileStore, cells: Sequence[Cell], seed: int) -> str:
 
 def _standing(store: TileStore, cells: Sequence[Cell], key: str) -> dict[str, Any] | None:
     """The record of labels that stand already, None where they do not."""
-    path = store.path / RECORD
-    if not path.is_file() or not all(store.has_label(cell) for cell in cells):
+    record = _record(store)
+    if record.get("key") != key or not all(store.has_label(cell) for cell in cells):
         return None
+    return record
+
+
+def unfinished(store: TileStore) -> bool:
+    """Whether a correction of this store was begun and did not come to its end."""
+    return "unfinished" in _record(store)
+
+
+def _record(store: TileStore) -> dict[str, Any]:
+    """What `labels.json` holds; nothing where it is missing or broken."""
     try:
-        record = json.loads(path.read_text())
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
+        record = json.loads((store.path / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _read(store: TileStore, cell: Cell) -> _Tile:

@@ -12,6 +12,7 @@ import io
 import json
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def load(path: Path | str) -> TrainedModel:
         raise ModelError(
             f"{source} holds no network that Keras can load: {_line(error)}"
         ) from error
-    trained = TrainedModel(network, recipe, dict(about.get("record", {})), source)
+    record = about.get("record")
+    trained = TrainedModel(network, recipe, record if isinstance(record, dict) else {}, source)
     _check_shape(trained, source)
     return trained
 
@@ -149,7 +151,7 @@ def _read_about(source: Path) -> dict[str, Any]:
         with zipfile.ZipFile(source) as members:
             names = set(members.namelist())
             raw = members.read(MEMBER) if MEMBER in names else None
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
         raise ModelError(f"{source} is no model file: {_line(error)}") from error
     if not {"config.json", "model.weights.h5"} <= names:
         raise ModelError(f"{source} is a zip archive, but no Keras model")
@@ -161,6 +163,7 @@ def _read_about(source: Path) -> dict[str, Any]:
     try:
         about = json.loads(raw)
         newer = int(about["format"]) > FORMAT
+        about = dict(about)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source}: {MEMBER} cannot be read: {_line(error)}") from error
     if newer:
@@ -168,7 +171,7 @@ def _read_about(source: Path) -> dict[str, Any]:
             f"{source} was written by water_gee {about.get('version')}, newer than this one "
             f"({__version__}); update the package"
         )
-    return dict(about)
+    return about
 
 
 def _check_shape(trained: TrainedModel, source: Path) -> None:

@@ -8,6 +8,8 @@ features as they are.
 
 from __future__ import annotations
 
+from typing import Any
+
 from water_gee.errors import TrainingError
 from water_gee.training.backend import keras
 
@@ -52,7 +54,9 @@ def pixel_cnn(bands: int = 8, skip_bands: int = 8) -> keras.Model:
             f"a network needs 1 <= skip_bands <= bands, not bands={bands}, skip_bands={skip_bands}"
         )
     features = keras.Input((None, None, bands), name="features")
-    joined = features if skip_bands == bands else features[..., :skip_bands]
+    joined: Any = features
+    if skip_bands < bands:
+        joined = joined[..., :skip_bands]
     x = _conv("conv1")(features)
     x = _conv("conv2")(x)
     x = keras.layers.Concatenate(name="skip2")(

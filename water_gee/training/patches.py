@@ -8,17 +8,20 @@ where it is no sample. That is the same loss as on single 7 x 7 patches, at a fr
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from water_gee.errors import FewCellsWarning, TrainingError
+from water_gee.imagery.recipe import FEATURES
 from water_gee.training.scaling import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from water_gee.imagery.recipe import Recipe
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -67,6 +70,40 @@ class Samples:
         return water, int(used.sum()) - water
 
 
+def check_settings(recipe: Recipe, seed: int) -> None:
+    """Refuse what no network here can be trained with, before anything is read.
+
+    Raises:
+        TrainingError: Other features than the eight in their order, or a seed out of range.
+    """
+    if recipe.features != FEATURES:
+        raise TrainingError(
+            f"this network is trained on the features {', '.join(FEATURES)}, in this order; "
+            f"the recipe has {', '.join(recipe.features)}"
+        )
+    if not 0 <= seed < 2**32:
+        raise TrainingError(f"a seed is a whole number from 0 to {2**32 - 1}, not {seed}")
+
+
+def check_classes(tiles: Sequence[Samples]) -> None:
+    """Refuse samples of one class.
+
+    Raises:
+        TrainingError: There is no water, or no land.
+    """
+    water, land = (sum(counts) for counts in zip(*(tile.counts for tile in tiles), strict=True))
+    if water == 0:
+        raise TrainingError(
+            f"no labelled water in {len(tiles)} tile(s): nothing can be learned; "
+            "take a larger area, another season, or other labels"
+        )
+    if land == 0:
+        raise TrainingError(
+            f"no labelled land in {len(tiles)} tile(s): nothing can be learned; "
+            "take a larger area, or other labels"
+        )
+
+
 def usable(features: FloatArray) -> npt.NDArray[np.bool_]:
     """Say which pixels have a whole window.
 
@@ -106,6 +143,8 @@ def samples(
             f"{name}: labels are {labels.shape}, features {features.shape[1:]}; "
             "make the labels of this tile again"
         )
+    if min(labels.shape) <= 2 * MARGIN:
+        raise TrainingError(f"{name}: a tile of {labels.shape} pixels has no whole 7 x 7 window")
     inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     chosen = usable(features) & (labels[inner] != NOT_OBSERVED)
     given = np.ones_like(chosen, np.float32) if weight is None else weight[inner]
@@ -126,6 +165,7 @@ def balanced(tiles: Sequence[Samples]) -> list[Samples]:
     Raises:
         TrainingError: There is no water, or no land.
     """
+    check_classes(tiles)
     near = [_near_water(tile) for tile in tiles]
     water = sum(float(tile.weight[tile.water == 1].sum()) for tile in tiles)
     shore = sum(
@@ -136,16 +176,6 @@ def balanced(tiles: Sequence[Samples]) -> list[Samples]:
         float(tile.weight[(tile.water == 0) & ~by].sum())
         for tile, by in zip(tiles, near, strict=True)
     )
-    if water == 0:
-        raise TrainingError(
-            f"no labelled water in {len(tiles)} tile(s): nothing can be learned; "
-            "take a larger area, another season, or other labels"
-        )
-    if shore + far == 0:
-        raise TrainingError(
-            f"no labelled land in {len(tiles)} tile(s): nothing can be learned; "
-            "take a larger area, or other labels"
-        )
     factor = float(np.clip((water - shore) / max(far, 1.0), LEAST_LAND_WEIGHT, 1.0))
     return [
         replace(
@@ -170,32 +200,40 @@ def split(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], list[Samp
 
     Cells for validation are set aside whole: one in four, chosen by the seed, so that both parts
     have water and land. With fewer than four cells, or where whole cells cannot be chosen so,
-    blocks of about 125 pixels are taken instead, 7 pixels away from those that train, which is
-    said in a `FewCellsWarning`.
+    blocks of about 125 pixels are taken instead, 7 pixels away from those that train; where not
+    even blocks have both, what trains also validates. A `FewCellsWarning` says so.
 
     Returns:
         Training tiles and validation tiles; with blocks, the same tiles with other weights.
     """
+    counts = [tile.counts for tile in tiles]
     order = np.random.default_rng(seed).permutation(len(tiles))
     if len(tiles) >= FEWEST_CELLS:
         wanted = len(tiles) // VALIDATION_SHARE
         for start in range(len(tiles)):
             chosen = {int(order[(start + step) % len(tiles)]) for step in range(wanted)}
-            validation = [tile for index, tile in enumerate(tiles) if index in chosen]
-            training = [tile for index, tile in enumerate(tiles) if index not in chosen]
-            if _both_classes(validation) and _both_classes(training):
-                return training, validation
-    warnings.warn(
-        f"{len(tiles)} cell(s): validation takes blocks inside cells, {GAP} pixels apart from "
-        "those that train, instead of whole cells",
-        FewCellsWarning,
-        stacklevel=2,
-    )
-    return _split_blocks(tiles, seed)
+            others = [index for index in range(len(tiles)) if index not in chosen]
+            if _both_classes([counts[index] for index in chosen]) and _both_classes(
+                [counts[index] for index in others]
+            ):
+                return [tiles[index] for index in others], [
+                    tiles[index] for index in sorted(chosen)
+                ]
+    training, validation = _split_blocks(tiles, seed)
+    if all(_both_classes([tile.counts for tile in part]) for part in (training, validation)):
+        how = (
+            f"validation takes blocks inside cells, {GAP} pixels apart from those that train, "
+            "instead of whole cells"
+        )
+    else:
+        training, validation = list(tiles), list(tiles)
+        how = "too little water or land to set any aside, so what trains also validates"
+    warnings.warn(f"{len(tiles)} cell(s): {how}", FewCellsWarning, stacklevel=2)
+    return training, validation
 
 
-def _both_classes(tiles: Sequence[Samples]) -> bool:
-    return all(sum(tile.counts[kind] for tile in tiles) > 0 for kind in (0, 1))
+def _both_classes(counts: Sequence[tuple[int, int]]) -> bool:
+    return all(sum(count[kind] for count in counts) > 0 for kind in (0, 1))
 
 
 def _split_blocks(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], list[Samples]]:
@@ -214,10 +252,7 @@ def _split_blocks(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], l
         around = maximum_filter(inside.astype(np.uint8), size=2 * GAP + 1, mode="constant") > 0
         training.append(replace(tile, weight=np.where(around, 0, tile.weight).astype(np.float32)))
         validation.append(replace(tile, weight=np.where(inside, tile.weight, 0).astype(np.float32)))
-    if _both_classes(training) and _both_classes(validation):
-        return training, validation
-    # Too little of one class to part it: what validates then is what trains.
-    return list(tiles), list(tiles)
+    return training, validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +268,15 @@ class Crops:
     tiles: Sequence[Samples]
     side: int = 64
     batch: int = 8
+    _water: list[npt.NDArray[np.uint32]] = field(init=False, repr=False, compare=False)
+    """Where each tile has water samples, as positions in the flattened tile; found once."""
+
+    def __post_init__(self) -> None:
+        found = [
+            np.flatnonzero((tile.water == 1) & (tile.weight > 0)).astype(np.uint32)
+            for tile in self.tiles
+        ]
+        object.__setattr__(self, "_water", found)
 
     def draw(self, generator: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Draw one step's windows, every other one around a water sample.
@@ -240,28 +284,30 @@ class Crops:
         Returns:
             Features `(batch, side + 6, side + 6, band)`, water and weight `(batch, side, side)`.
         """
-        wet = [tile for tile in self.tiles if tile.counts[0]]
+        every = range(len(self.tiles))
+        wet = [index for index in every if self._water[index].size]
         drawn = []
-        for index in range(self.batch):
-            pool = wet if index % 2 == 0 and wet else list(self.tiles)
-            tile = pool[int(generator.integers(len(pool)))]
-            drawn.append(self._cut(tile, generator, around_water=index % 2 == 0))
+        for turn in range(self.batch):
+            pool = wet if turn % 2 == 0 and wet else every
+            index = pool[int(generator.integers(len(pool)))]
+            drawn.append(self._cut(index, generator, around_water=turn % 2 == 0))
         features, water, weight = zip(*drawn, strict=True)
         return np.stack(features), np.stack(water), np.stack(weight)
 
     def _cut(
-        self, tile: Samples, generator: np.random.Generator, *, around_water: bool
+        self, index: int, generator: np.random.Generator, *, around_water: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        tile, water_at = self.tiles[index], self._water[index]
         height, width = tile.weight.shape
         side = min(self.side, height, width)
         row, col = (int(generator.integers(size - side + 1)) for size in (height, width))
-        if around_water:
-            rows, cols = np.nonzero((tile.water == 1) & (tile.weight > 0))
-            if len(rows):
-                pick = int(generator.integers(len(rows)))
-                shift = generator.integers(side, size=2)
-                row = int(np.clip(rows[pick] - shift[0], 0, height - side))
-                col = int(np.clip(cols[pick] - shift[1], 0, width - side))
+        if around_water and water_at.size:
+            water_row, water_col = divmod(
+                int(water_at[int(generator.integers(water_at.size))]), width
+            )
+            shift = generator.integers(side, size=2)
+            row = int(np.clip(water_row - shift[0], 0, height - side))
+            col = int(np.clip(water_col - shift[1], 0, width - side))
         seen = slice(row, row + side + 2 * MARGIN), slice(col, col + side + 2 * MARGIN)
         core = slice(row, row + side), slice(col, col + side)
         turns, mirror = int(generator.integers(4)), bool(generator.integers(2))

@@ -1,0 +1,49 @@
+"""Scaled features and folded weights against plain arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from networks import undecided
+
+from water_gee.training.network import pixel_cnn
+from water_gee.training.scaling import CENTER, SCALE, fold, scaled
+
+
+def test_features_are_centred_scaled_and_turned_to_the_order_of_keras():
+    values = np.random.default_rng(0).random((8, 3, 4), np.float32)
+    found = scaled(values)
+    assert found.shape == (3, 4, 8)
+    assert found.dtype == np.float32
+    for band in range(8):
+        expected = (values[band] - CENTER[band]) / SCALE[band]
+        np.testing.assert_allclose(found[..., band], expected, rtol=1e-6)
+
+
+def test_what_was_not_observed_becomes_zero_and_never_nan():
+    values = np.ones((8, 2, 3), np.float32)
+    values[2, 0, 0], values[5, 1, 1], values[7, 1, 2] = np.nan, np.inf, -np.inf
+    found = scaled(values)
+    assert np.isfinite(found).all()
+    assert found[0, 0, 2] == found[1, 1, 5] == found[1, 2, 7] == 0
+    assert (found != 0).sum() == 8 * 6 - 3
+
+
+@pytest.mark.parametrize("skip", [8, 7])
+def test_folding_changes_no_probability_by_more_than_1e_5(skip):
+    network = undecided(pixel_cnn(skip_bands=skip), seed=skip)
+    generator = np.random.default_rng(1)
+    values = (CENTER + SCALE * generator.normal(size=(1, 60, 60, 8))).astype(np.float32)
+    wanted = np.asarray(network((values - CENTER) / SCALE))
+    fold(network)
+    found = np.asarray(network(values))
+    assert 0.1 < (wanted[..., 0] > 0.5).mean() < 0.9
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_folding_an_identity_leaves_the_weights_as_they_are():
+    network = undecided(pixel_cnn())
+    before = [value.copy() for value in network.get_weights()]
+    fold(network, np.zeros(8, np.float32), np.ones(8, np.float32))
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
