@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import re
 
@@ -13,6 +14,7 @@ from water_gee.demo import season as seasons
 from water_gee.demo.season import make_season
 from water_gee.demo.site import make_site
 from water_gee.emulator.ingest import ingest
+from water_gee.errors import GridError, RasterError
 
 BANDS = ("SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7", "QA_PIXEL")
 PRODUCT = re.compile(r"LC08_L2SP_\d{6}_2020(06|07|08)\d\d_2020\d{4}_02_T1")
@@ -209,5 +211,23 @@ def test_scenes_cover_every_cell_with_its_margin(season):
 
 
 def test_no_cells_is_refused_in_words():
-    with pytest.raises(ValueError, match=r"\(3, 3\)"):
+    with pytest.raises(GridError, match=r"\(3, 3\)"):
         make_site((0, 3))
+
+
+def test_a_folder_that_cannot_be_made_is_named_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RasterError, match="cannot write") as caught:
+        make_season(tmp_path / "file", 3, (1, 1))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(folder, *_):
+        (folder / "half.tif").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(seasons, "_fill", full)
+    with pytest.raises(RasterError, match="disk is full"):
+        make_season(tmp_path, 3, (1, 1))
+    assert list(tmp_path.iterdir()) == []

@@ -136,7 +136,6 @@ def run_demo(
 
     Raises:
         WaterGeeError: Any part of the job refuses; the message says what and what to do.
-        ValueError: `cells` below 1.
     """
     folder = Path(out).absolute()
     season = make_season(folder, seed, cells)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
 from affine import Affine
 from pyproj import Transformer
-from rasterio.crs import CRS
 
+from water_gee import raster
 from water_gee.demo import filters, landcover, noise, scenes, terrain, waters
 from water_gee.demo.mtl import ORIGIN, write_mtl
 from water_gee.demo.site import PIXEL, UTM, Site, make_site
+from water_gee.errors import WaterGeeError
+from water_gee.files import refuse_write, sync, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,8 @@ def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) ->
         cells: Lattice cells, `(rows, cols)`.
 
     Raises:
-        ValueError: `cells` below 1.
+        GridError: `cells` below 1.
+        RasterError: The disk is full, or the folder cannot be written; nothing is left behind.
     """
     started = time.monotonic()
     site = make_site(cells)
@@ -81,23 +83,31 @@ def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) ->
     if standing is not None:
         return standing
     draft = folder / f".{FOLDER}.draft"
-    for old in (draft, final):
-        if old.exists():
-            shutil.rmtree(old)
-    draft.mkdir(parents=True)
-    (draft / "SYNTHETIC.txt").write_text(_NOTE, encoding="utf-8")
-    names = _fill(draft, site, seed)
-    facts = {
-        "synthetic": True,
-        "version": VERSION,
-        "seed": seed,
-        "cells": list(cells),
-        "bounds": list(site.bounds),
-        "scenes": names,
-        "seconds": time.monotonic() - started,
-    }
-    (draft / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    draft.replace(final)
+    try:
+        for old in (draft, final):
+            if old.exists():
+                shutil.rmtree(old)
+        draft.mkdir(parents=True)
+        names = _fill(draft, site, seed)
+        facts = {
+            "synthetic": True,
+            "version": VERSION,
+            "seed": seed,
+            "cells": list(cells),
+            "bounds": list(site.bounds),
+            "scenes": names,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        write_bytes(draft / "SYNTHETIC.txt", _NOTE.encode())
+        write_bytes(draft / _FACTS, json.dumps(facts, indent=1).encode())
+        draft.replace(final)
+        sync(folder)
+    except OSError as error:
+        if isinstance(error, WaterGeeError):
+            raise
+        refuse_write(final, error)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return _season(final, site, facts)
 
 
@@ -119,30 +129,15 @@ def _fill(folder: Path, site: Site, seed: int) -> list[str]:
         for band, values in scene.bands.items():
             _write(folder / product / f"{product}_{band}.TIF", values, site.transform)
         text = write_mtl(scene.facts, site)
-        (folder / product / f"{product}_MTL.txt").write_text(text, encoding="utf-8")
+        write_bytes(folder / product / f"{product}_MTL.txt", text.encode())
     return names
 
 
 def _write(path: Path, values: NDArray[Any], transform: Affine, crs: str = UTM) -> None:
-    profile = {
-        "driver": "GTiff",
-        "dtype": values.dtype.name,
-        "count": 1,
-        "height": values.shape[0],
-        "width": values.shape[1],
-        "crs": CRS.from_string(crs),
-        "transform": transform,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "zlevel": 1,
-        "predictor": 3 if values.dtype.kind == "f" else 2,
-        "num_threads": 2,
-    }
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(values, 1)
-        file.update_tags(SYNTHETIC="true", TIFFTAG_IMAGEDESCRIPTION=ORIGIN)
+    grid = raster.Grid(crs, transform, (values.shape[0], values.shape[1]))
+    tags = {"SYNTHETIC": "true", "TIFFTAG_IMAGEDESCRIPTION": ORIGIN}
+    name = path.stem.rpartition("02_T1_")[2] if path.suffix == ".TIF" else path.stem
+    raster.write(path, values, grid, nodata=None, names=(name,), tags=tags)
 
 
 def _write_dem(path: Path, site: Site, ground: landcover.Ground, seed: int) -> None:
@@ -173,7 +168,9 @@ def _standing(folder: Path, site: Site, seed: int) -> Season | None:
     """The season that stands in a folder, if it is the one asked for."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
+        return None
+    if not isinstance(facts, dict):
         return None
     same = (VERSION, seed, list(site.cells))
     if (facts.get("version"), facts.get("seed"), facts.get("cells")) != same:

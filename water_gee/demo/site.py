@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from affine import Affine
 from pyproj import Transformer
 
+from water_gee.errors import GridError
+
 CELL_PIXELS = 501
 """Lattice pixels per cell and side."""
 
@@ -75,11 +77,11 @@ def make_site(cells: tuple[int, int]) -> Site:
         cells: `(rows, cols)`, each at least 1.
 
     Raises:
-        ValueError: Fewer than one row or column.
+        GridError: Fewer than one row or column.
     """
     rows, cols = cells
     if rows < 1 or cols < 1:
-        raise ValueError(f"cells={cells}: rows and columns start at 1, for example (3, 3)")
+        raise GridError(f"cells={cells}: rows and columns start at 1, for example (3, 3)")
     west, south = degrees(FIRST_COL * CELL_PIXELS), degrees(FIRST_ROW * CELL_PIXELS)
     east = degrees((FIRST_COL + cols) * CELL_PIXELS)
     north = degrees((FIRST_ROW + rows) * CELL_PIXELS)
