@@ -25,6 +25,7 @@ def main(folder: Path) -> None:
         scenes=season.scenes,
         dem=season.dem,
         out=folder / "run",
+        epochs=4,  # enough to look at; leave it out for real maps
     )
     water = raster.read(done.map)
     print(f"{area_km2(water.values[0], water.grid.transform):.1f} km² of water in {done.map}")

@@ -28,7 +28,7 @@ def test_a_notebook_is_stored_without_output(path):
 # Jupyter's own parts warn on start; what the notebook's code warns of stays inside the kernel.
 @pytest.mark.filterwarnings("default")
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     # This interpreter, whatever kernels the machine has installed.
