@@ -177,6 +177,7 @@ def test_with_truth_scores_and_differences_are_shown_and_synthetic_is_said(resul
     path = report.write(results / "report.html", title="x")
     _, text = check(path)
     assert "SYNTHETIC" in text
+    assert "<title>x (synthetic)</title>" in path.read_text()
     assert "0.6667" in text
     assert "made up" in text
     shown = figures(path)

@@ -84,6 +84,8 @@ def write(
     target = Path(path)
     results = Path(folder) if folder is not None else target.parent
     known = read_known(results)
+    if known is not None and known.synthetic:
+        title = f"{title} (synthetic)"
     parts = [
         _heading(title, results, known, notes),
         _scores(known),
