@@ -19,7 +19,7 @@ from water_gee.imagery.recipe import FEATURES
 from water_gee.training.scaling import scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from water_gee.imagery.recipe import Recipe
 
@@ -39,6 +39,9 @@ FEWEST_CELLS = 4
 
 VALIDATION_SHARE = 4
 """One cell, or block, in so many validates."""
+
+DRAWS = 16
+"""Random choices of blocks, of which the fairest validates."""
 
 GAP = 7
 """Pixels between training and validation blocks, so that no window is seen by both."""
@@ -237,22 +240,39 @@ def _both_classes(counts: Sequence[tuple[int, int]]) -> bool:
 
 
 def _split_blocks(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], list[Samples]]:
+    """Of some random choices of blocks, take the one that sets a quarter of the water aside."""
     from scipy.ndimage import maximum_filter
 
-    generator = np.random.default_rng(seed)
+    water = sum(tile.counts[0] for tile in tiles)
+
+    def unfairness(blocks: Iterable[npt.NDArray[np.bool_]]) -> float:
+        held = sum(
+            int((block & (tile.water == 1) & (tile.weight > 0)).sum())
+            for tile, block in zip(tiles, blocks, strict=True)
+        )
+        return abs(held / max(1, water) - 1 / VALIDATION_SHARE)
+
+    draws = [
+        [_blocks(tile.weight.shape, generator) for tile in tiles]
+        for generator in (np.random.default_rng([seed, draw]) for draw in range(DRAWS))
+    ]
     training, validation = [], []
-    for tile in tiles:
-        height, width = tile.weight.shape
-        down, across = max(1, round(height / 125)), max(1, round(width / 125))
-        chosen = np.zeros(down * across, bool)
-        chosen[generator.permutation(chosen.size)[: max(1, chosen.size // VALIDATION_SHARE)]] = True
-        rows = np.minimum(np.arange(height) * down // height, down - 1)
-        cols = np.minimum(np.arange(width) * across // width, across - 1)
-        inside = chosen.reshape(down, across)[np.ix_(rows, cols)]
+    for tile, inside in zip(tiles, min(draws, key=unfairness), strict=True):
         around = maximum_filter(inside.astype(np.uint8), size=2 * GAP + 1, mode="constant") > 0
         training.append(replace(tile, weight=np.where(around, 0, tile.weight).astype(np.float32)))
         validation.append(replace(tile, weight=np.where(inside, tile.weight, 0).astype(np.float32)))
     return training, validation
+
+
+def _blocks(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Mark one in four of the blocks, of about 125 pixels a side, that part a tile."""
+    height, width = shape
+    down, across = max(1, round(height / 125)), max(1, round(width / 125))
+    chosen = np.zeros(down * across, bool)
+    chosen[generator.permutation(chosen.size)[: max(1, chosen.size // VALIDATION_SHARE)]] = True
+    rows = np.minimum(np.arange(height) * down // height, down - 1)
+    cols = np.minimum(np.arange(width) * across // width, across - 1)
+    return np.asarray(chosen.reshape(down, across)[np.ix_(rows, cols)])
 
 
 @dataclass(frozen=True, slots=True)
