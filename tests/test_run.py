@@ -159,6 +159,33 @@ def test_a_run_killed_at_ten_random_instants(finished, tiny_season, tmp_path, se
     kill_and_go_on(tiny_season, finished, tmp_path / "run", times=1, seed=seed)
 
 
+REAL = {
+    "canberra": ("landsat8_c1_canberra", 0.02),
+    "manaus": ("landsat_c2l2/LC09_L2SP_231062_20230723_20230802_02_T1-cropped.tar.gz", 0.35),
+    "before": ("landsat_c2l2/LC08_L2SP_218074_20190114_20200829_02_T1-cropped.tar.gz", 0.001),
+    "after": ("landsat_c2l2/LC08_L2SP_218074_20190130_20200829_02_T1-cropped.tar.gz", 0.001),
+}
+"""Real scenes, and the least share of water that a look at their pictures promises."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_scene_runs_to_the_end(name, shared_data, tmp_path):
+    scene, least = REAL[name]
+    done = subprocess.run(
+        [*MODULE, "run", "--scenes", shared_data / scene, "--out", tmp_path / name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "no elevation model given: elevation is 0 everywhere" in done.stderr
+    assert ("came without a QA band" in done.stderr) == (name != "canberra")
+    mapped = raster.read(tmp_path / name / "map.tif").values[0]
+    seen = mapped != 255
+    assert least < (mapped[seen] == 1).mean() < 0.6
+
+
 THREE_CALLS = """
 import water_gee
 
