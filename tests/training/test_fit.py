@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -21,6 +22,7 @@ from water_gee.imagery.store import TileStore
 from water_gee.training import fit
 from water_gee.training.dense import Trainer
 from water_gee.training.fit import load_samples, train
+from water_gee.training.labels import denoise_labels
 from water_gee.training.model import load
 
 
@@ -158,6 +160,20 @@ def test_a_correction_that_was_killed_is_finished_before_training(small_store, q
     (small_store.path / "labels.json").write_text('{"unfinished": "key"}')
     fit._correct_missing(small_store, 0, progress=False)
     assert all(small_store.has_label(each) for each in small_store.cells())
+
+
+def test_tiles_that_came_after_the_correction_are_corrected_too(tmp_path, small_recipe, quick):
+    scenes = [scene(seed, small_recipe.side) for seed in range(4)]
+    with store_of(tmp_path / "store", scenes[:3], small_recipe) as store:
+        denoise_labels(store, seed=5, progress=False)
+        late = cells(small_recipe, 4)[3]
+        store.write_tile(late, scenes[3].features, scenes[3].qa)
+        fit._correct_missing(store, 0, progress=False)
+        assert store.has_label(late)
+        standing = (store.path / "labels.json").read_bytes()
+        assert json.loads(standing)["seed"] == 5
+        fit._correct_missing(store, 0, progress=False)
+        assert (store.path / "labels.json").read_bytes() == standing
 
 
 def test_labels_that_somebody_gave_are_left_alone(small_store):

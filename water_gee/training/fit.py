@@ -131,12 +131,18 @@ def train(
 
 
 def _correct_missing(store: TileStore, seed: int, progress: bool) -> None:
-    """Correct labels where there are none, or a correction was begun and not finished."""
-    from water_gee.training.labels import denoise_labels, unfinished
+    """Correct labels where there are none, where that was not finished, or tiles came since.
+
+    Labels that somebody else wrote are left alone.
+    """
+    from water_gee.training.labels import denoise_labels, seed_of, unfinished
 
     cells = store.cells()
-    if cells and (unfinished(store) or not any(store.has_label(cell) for cell in cells)):
-        denoise_labels(store, seed=seed, progress=progress)
+    given = seed_of(store)
+    if given is None and not unfinished(store) and any(store.has_label(cell) for cell in cells):
+        return
+    if cells:
+        denoise_labels(store, seed=seed if given is None else given, progress=progress)
 
 
 def load_samples(store: TileStore, folder: str, seed: int = 0) -> list[Samples]:

@@ -93,7 +93,7 @@ def denoise_labels(
         return standing
     trainer = _train(store, _spread(cells, seed), seed, progress)
     # From here on labels of two corrections may stand side by side, until the record is written.
-    write_bytes(store.path / RECORD, json.dumps({"unfinished": key}).encode())
+    write_bytes(store.path / RECORD, json.dumps({"unfinished": key, "seed": seed}).encode())
     changes: dict[str, dict[str, float]] = {}
     for cell in tqdm(cells, desc="labels", unit="tile", disable=not progress):
         tile = _read(store, cell)
@@ -166,6 +166,12 @@ def _standing(store: TileStore, cells: Sequence[Cell], key: str) -> dict[str, An
 def unfinished(store: TileStore) -> bool:
     """Whether a correction of this store was begun and did not come to its end."""
     return "unfinished" in _record(store)
+
+
+def seed_of(store: TileStore) -> int | None:
+    """The seed this store's labels were corrected with, or None where nothing says how."""
+    seed = _record(store).get("seed")
+    return seed if isinstance(seed, int) else None
 
 
 def _record(store: TileStore) -> dict[str, Any]:
