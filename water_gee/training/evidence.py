@@ -1,8 +1,8 @@
 """What the bands alone say of water, pixel by pixel, without asking the QA band.
 
-Thresholds are those of USGS' Dynamic Surface Water Extent (Jones 2019, «Improved automated
-detection of subpixel-scale inundation», Remote Sensing 11(4), 374), whose five tests are computed
-as far as the features allow: SWIR2 is not among them, and SWIR1 stands in for it.
+The three tests for open water are those of USGS' Dynamic Surface Water Extent (Jones 2019, Remote
+Sensing 11(4), 374); SWIR2 is not among the features, and SWIR1 stands in for it. Its two tests for
+partial water are not used. The thresholds for snow, slope and stillness are our own.
 """
 
 from __future__ import annotations
