@@ -20,13 +20,57 @@ def emulator() -> None:
 
 @emulator.command()
 @click.option("--catalog", required=True, help="Folder of assets.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True,
-              help="0: any free one.")  # fmt: skip
-def start(catalog: str, port: int) -> None:
-    """Serve a catalogue on 127.0.0.1 until Ctrl-C."""
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: any free one."
+)
+@click.option(
+    "--fail-tasks",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Let this share of the tasks fail, 0 to 1, with the service's own messages.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of which tasks fail.")
+@click.option(
+    "--fail-message",
+    "messages",
+    multiple=True,
+    metavar="TEXT",
+    help="What failing tasks say [Internal error.]; may be given again.",
+)
+@click.option(
+    "--deny",
+    multiple=True,
+    metavar="PROJECT",
+    help="A project of somebody else, such as projects/other; may be given again.",
+)
+@click.option(
+    "--max-queued", type=click.IntRange(min=1), default=None, help="Tasks that may wait [3000]."
+)
+@click.option("--storage", type=click.IntRange(min=0), default=None, metavar="BYTES",
+              help="Bytes that all assets may take.")  # fmt: skip
+def start(
+    catalog: str, port: int, fail_tasks: float, seed: int, messages: tuple[str, ...],
+    deny: tuple[str, ...], max_queued: int | None, storage: int | None,
+) -> None:  # fmt: skip
+    """Serve a catalogue on 127.0.0.1 until Ctrl-C.
+
+    With options for what goes wrong at the real service now and then, so that a client can be tried
+    against it.
+    """
+    from water_gee.emulator import Faults
     from water_gee.emulator import start as serve
 
-    with serve(catalog, port=port) as server:
+    usual = Faults()
+    faults = Faults(
+        task_failure=fail_tasks,
+        seed=seed,
+        messages=messages or usual.messages,
+        denied=deny,
+        max_queued=max_queued or usual.max_queued,
+        storage=storage,
+    )
+    with serve(catalog, port=port, faults=faults) as server:
         click.echo(json.dumps({"url": server.url}))
         click.echo(f'water_gee {__version__}: water_gee.connect(url="{server.url}")', err=True)
         try:

@@ -11,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from water_gee.emulator.faults import Faults
     from water_gee.emulator.server import Emulator, start
 
-__all__ = ["Emulator", "start"]
+__all__ = ["Emulator", "Faults", "start"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the server when somebody asks for it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from water_gee.emulator import server
+    from water_gee.emulator import faults, server
 
-    return getattr(server, name)
+    return getattr(faults if name == "Faults" else server, name)

@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--end-with-parent", action="store_true", help="end when standard input ends"
     )
+    _add_faults(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
@@ -46,10 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     if options.end_with_parent or _is_pipe(0):
         threading.Thread(target=_watch_input, args=(stop,), daemon=True).start()
+    from water_gee.emulator.faults import Faults
     from water_gee.emulator.server import start
 
     try:
-        emulator = start(options.catalog, options.port)
+        faults = Faults(
+            task_failure=options.fail_tasks,
+            seed=options.seed,
+            messages=tuple(options.fail_message or Faults().messages),
+            denied=tuple(options.deny or ()),
+        )
+        emulator = start(options.catalog, options.port, faults)
     except WaterGeeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -58,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         stop.wait()
     return 0
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fail-tasks", type=float, default=0.0, help="share of tasks that fail")
+    parser.add_argument("--seed", type=int, default=0, help="of which tasks fail")
+    parser.add_argument("--fail-message", action="append", help="what failing tasks say")
+    parser.add_argument("--deny", action="append", help="a project of somebody else")
 
 
 def _is_pipe(descriptor: int) -> bool:

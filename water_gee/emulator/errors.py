@@ -15,6 +15,7 @@ HTTP_STATUS = {
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     405: "INVALID_ARGUMENT",
+    409: "ABORTED",
     413: "INVALID_ARGUMENT",
     500: "INTERNAL",
     503: "UNAVAILABLE",
@@ -63,6 +64,39 @@ def cannot_overwrite(asset_id: str) -> ServiceError:
 def read_only(name: str) -> ServiceError:
     """Return the answer to writing into the public catalogue (ours)."""
     return refusal(403, f"Permission denied: '{name}' belongs to the public catalogue.")
+
+
+def permission_denied(permission: str, name: str) -> ServiceError:
+    """Return the answer to touching what belongs to a project of somebody else."""
+    return refusal(
+        403, f"Permission '{permission}' denied on resource '{name}' (or it may not exist)."
+    )
+
+
+def queue_full(limit: int) -> ServiceError:
+    """Return the answer to a task too many; its HTTP code at the service is unverified."""
+    return bad_request(
+        f"Too many tasks already in the queue ({limit}). Please wait for some of them to complete."
+    )
+
+
+def storage_full(limit: int) -> ServiceError:
+    """Return what a task ends with that has no room for its asset (ours)."""
+    return bad_request(f"Asset storage quota exceeded: the project may store {limit} bytes.")
+
+
+def in_collection(asset_id: str) -> ServiceError:
+    """Return the answer to setting a policy of an image that has its collection's."""
+    return bad_request(f"Parent of the asset '{asset_id}' is a collection; operation not allowed.")
+
+
+def policy_changed() -> ServiceError:
+    """Return the answer to a policy that was read before somebody else changed it."""
+    return refusal(
+        409,
+        "There were concurrent policy changes. Please retry the whole read-modify-write with "
+        "exponential backoff.",
+    )
 
 
 def operation_missing(name: str) -> ServiceError:

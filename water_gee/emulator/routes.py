@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from water_gee.emulator import discovery, rest_assets, rest_pixels, rest_tasks
+from water_gee.emulator import discovery, rest_assets, rest_pixels, rest_policies, rest_tasks
 from water_gee.emulator.errors import bad_request, body_of, payload_too_large, refusal
 from water_gee.emulator.limits import MAX_REQUEST_BYTES
 from water_gee.emulator.service import Service
@@ -219,6 +219,22 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("projects.assets.get", "GET", "name", ASSET, "", rest_assets.get),
     Route("projects.assets.delete", "DELETE", "name", ASSET, "", rest_assets.delete),
+    Route(
+        "projects.assets.getIamPolicy",
+        "POST",
+        "resource",
+        ASSET,
+        ":getIamPolicy",
+        rest_policies.get_policy,
+    ),
+    Route(
+        "projects.assets.setIamPolicy",
+        "POST",
+        "resource",
+        ASSET,
+        ":setIamPolicy",
+        rest_policies.set_policy,
+    ),
     Route("projects.assets.patch", "PATCH", "name", ASSET, "", rest_assets.patch),
     Route("projects.getConfig", "GET", "name", CONFIG, "", rest_tasks.get_config),
     Route(
@@ -288,6 +304,7 @@ def _dispatch(service: Service, request: Request) -> Answer:
     for route in ROUTES:
         name = None if path is None else route.match(request.method, path)
         if name is not None:
+            service.faults.check(route.id, name)
             return _answered(route.handler(service, name, request), request)
     raise refusal(404, f"Method not found: {request.method} {request.path[:200]}")
 

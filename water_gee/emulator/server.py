@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from water_gee.emulator.catalog import Catalog
 from water_gee.emulator.errors import body_of, payload_too_large, refusal
+from water_gee.emulator.faults import NO_FAULTS
 from water_gee.emulator.limits import MAX_CONCURRENT_REQUESTS, MAX_REQUEST_BYTES
 from water_gee.emulator.routes import JSON_TYPE, Answer, handle
 from water_gee.emulator.service import Service
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+
+    from water_gee.emulator.faults import Faults
 
 HOST = "127.0.0.1"
 """The only address served: the emulator knows no accounts."""
@@ -100,13 +103,14 @@ class Emulator:
     Args:
         catalog: The catalogue's folder.
         port: Where to listen; 0 for any free port.
+        faults: What is to go wrong.
 
     Raises:
         EmulatorError: There is no catalogue, or the port is taken.
     """
 
-    def __init__(self, catalog: str | Path, port: int = 0) -> None:
-        self._service = Service(Catalog.open(catalog))
+    def __init__(self, catalog: str | Path, port: int = 0, faults: Faults = NO_FAULTS) -> None:
+        self._service = Service(Catalog.open(catalog), faults=faults)
         try:
             self._socket = _listen(port)
         except BaseException:
@@ -187,14 +191,15 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def start(catalog: str | Path, port: int = 0) -> Emulator:
+def start(catalog: str | Path, port: int = 0, faults: Faults = NO_FAULTS) -> Emulator:
     """Serve a catalogue; returns when the server is ready.
 
     Args:
         catalog: The catalogue's folder.
         port: Where to listen on this machine; 0 for any free port.
+        faults: What is to go wrong, for clients that are to survive it.
 
     Raises:
         EmulatorError: There is no catalogue, or the port is taken.
     """
-    return Emulator(catalog, port)
+    return Emulator(catalog, port, faults)

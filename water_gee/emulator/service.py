@@ -21,6 +21,7 @@ from water_gee.emulator.errors import (
     too_many_bands,
 )
 from water_gee.emulator.evaluator import Evaluator
+from water_gee.emulator.faults import NO_FAULTS
 from water_gee.emulator.gridrequest import PixelRequest, wire_request
 from water_gee.emulator.limits import (
     INTERACTIVE_SECONDS,
@@ -34,6 +35,7 @@ from water_gee.emulator.values import Image
 
 if TYPE_CHECKING:
     from water_gee.emulator.catalog import Catalog
+    from water_gee.emulator.faults import Faults
 
 LOG = logging.getLogger(__name__)
 
@@ -48,12 +50,21 @@ class Service:
         catalog: What is served; closed by `close`.
         tasks: Whether this service runs exports, too.
         workers: How many evaluations run at once; by default one a processor.
+        faults: What is to go wrong.
     """
 
-    def __init__(self, catalog: Catalog, *, tasks: bool = True, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        tasks: bool = True,
+        workers: int | None = None,
+        faults: Faults = NO_FAULTS,
+    ) -> None:
         self.catalog = catalog
+        self.faults = faults
         self.evaluator = Evaluator(catalog)
-        self.tasks = Tasks(catalog, self.image)
+        self.tasks = Tasks(catalog, self.image, faults=faults)
         self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
         self._thumbnails: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._contexts: list[Context] = []

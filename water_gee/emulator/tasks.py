@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from water_gee.emulator.assets import rest_name, timestamp
-from water_gee.emulator.errors import bad_request, operation_missing
+from water_gee.emulator.errors import operation_missing, queue_full, storage_full
 from water_gee.emulator.export import ExportRequest, export_image
-from water_gee.emulator.limits import MAX_QUEUED_TASKS, TASK_WORKERS
+from water_gee.emulator.faults import INTERNAL, NO_FAULTS
+from water_gee.emulator.limits import TASK_WORKERS
 from water_gee.emulator.pixels import Context
 from water_gee.emulator.staging import try_lock
 from water_gee.errors import ServiceError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from water_gee.emulator.catalog import Catalog
+    from water_gee.emulator.faults import Failure, Faults
     from water_gee.emulator.values import Image
 
 LOG = logging.getLogger(__name__)
@@ -42,6 +44,10 @@ POLL_SECONDS = 0.5
 """How often workers look for tasks that another process queued, or cancelled."""
 
 LOCK_FILE = "tasks.lock"
+
+
+class TaskFailedOnPurpose(Exception):  # noqa: N818 - not an error
+    """The task is one of those that are to fail."""
 
 
 class TaskStopped(Exception):  # noqa: N818 - not an error
@@ -116,7 +122,8 @@ class Operation:
                 "@type": "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
             }
         elif self.state == FAILED:
-            shown["error"] = {"code": 3, "message": self.error or "Internal error."}
+            message = self.error or INTERNAL
+            shown["error"] = {"code": 13 if message == INTERNAL else 3, "message": message}
         else:
             shown["error"] = {"code": 1, "message": "Cancelled."}
         return shown
@@ -129,6 +136,7 @@ class Tasks:
         catalog: Where they are stored, and where their results go.
         compute: From an expression in wire form to its image.
         workers: How many run at once.
+        faults: What is to go wrong with them.
     """
 
     def __init__(
@@ -136,8 +144,10 @@ class Tasks:
         catalog: Catalog,
         compute: Callable[[Mapping[str, Any]], Image],
         workers: int = TASK_WORKERS,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self.catalog = catalog
+        self.faults = faults
         self._compute = compute
         self._wake = threading.Condition()
         self._stopping = False
@@ -174,9 +184,11 @@ class Tasks:
 
         Raises:
             ServiceError: 400: the request is malformed, its expression cannot be evaluated or is no
-                image, or too many tasks wait.
+                image, or too many tasks wait; 403: the asset is to lie where the caller may not
+                write.
         """
         request = ExportRequest.of(wire)
+        self.faults.check("projects.assets.create", rest_name(request.asset_id))
         if request.request_id:
             found = self._by_request(request.request_id)
             if found is not None:
@@ -188,8 +200,8 @@ class Tasks:
             (waiting,) = connection.execute(
                 "SELECT COUNT(*) FROM operations WHERE state = ?", (PENDING,)
             ).fetchone()
-            if waiting >= MAX_QUEUED_TASKS:
-                raise bad_request(f"Too many tasks are waiting (max: {MAX_QUEUED_TASKS}).")
+            if waiting >= self.faults.max_queued:
+                raise queue_full(self.faults.max_queued)
             connection.execute(
                 "INSERT OR IGNORE INTO operations (id, project, request_id, state, kind, "
                 "description, request, priority, attempt, progress, created, updated) "
@@ -318,11 +330,14 @@ class Tasks:
 
     def _run(self, operation: Operation) -> None:
         reported = time.monotonic()
+        failure = self._failure(operation)
 
         def step(share: float) -> None:
             nonlocal reported
             if self._stopping:
                 raise TaskStopped
+            if failure is not None and share >= failure.share:
+                raise TaskFailedOnPurpose
             (state,) = self._query(
                 "SELECT state FROM operations WHERE id = ?", operation.id
             ).fetchone()
@@ -340,6 +355,7 @@ class Tasks:
         try:
             request = ExportRequest.of(operation.request)
             image = self._compute(request.expression)
+            self._check_storage()
             with self._context(operation) as context:
                 export_image(
                     self.catalog,
@@ -349,6 +365,8 @@ class Tasks:
                     lambda: self._end(operation, SUCCEEDED),
                     context,
                 )
+        except TaskFailedOnPurpose:
+            self._end(operation, FAILED, failure.message if failure is not None else None)
         except TaskStopped:
             self._stopped(operation)
         except ServiceError as error:
@@ -361,6 +379,23 @@ class Tasks:
         except Exception as error:
             LOG.exception("task %s failed", operation.id)
             self._end(operation, FAILED, f"Internal error: {error}")
+
+    def _failure(self, operation: Operation) -> Failure | None:
+        """Return how a task is to fail, None if it is not."""
+        (before,) = self._query(
+            "SELECT COUNT(*) FROM operations WHERE description = ? AND rowid < "
+            "(SELECT rowid FROM operations WHERE id = ?)",
+            operation.description,
+            operation.id,
+        ).fetchone()
+        return self.faults.of_task(operation.description, before)
+
+    def _check_storage(self) -> None:
+        limit = self.faults.storage
+        if limit is not None:
+            (taken,) = self._query("SELECT COALESCE(SUM(size), 0) FROM assets").fetchone()
+            if taken >= limit:
+                raise storage_full(limit)
 
     @contextmanager
     def _context(self, operation: Operation) -> Iterator[Context]:
