@@ -82,8 +82,8 @@ def test_a_channel_that_is_not_there_is_refused():
 
 
 def test_an_unknown_kind_is_refused_by_name():
-    with pytest.raises(UnsupportedLayerError, match="'p' \\(pool\\)"):
-        extents(graph(3, Node("p", "pool", ("x",))))
+    with pytest.raises(UnsupportedLayerError, match="'p' \\(warp\\)"):
+        extents(graph(3, Node("p", "warp", ("x",))))
 
 
 def test_a_node_before_its_input_is_no_graph():

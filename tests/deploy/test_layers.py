@@ -10,6 +10,7 @@ from wire_interpreter import Band, evaluate
 from water_gee.deploy import layers
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.graph import Node
+from water_gee.deploy.kernels import KERNELS
 from water_gee.deploy.layers import run_numpy
 
 
@@ -34,7 +35,7 @@ def inner(values, margin):
 
 
 def test_the_three_tables_know_the_same_kinds():
-    assert set(layers.SHAPE) == set(layers.NUMPY) == set(layers.EARTH_ENGINE)
+    assert set(layers.SHAPE) == set(layers.NUMPY) == set(KERNELS)
 
 
 def test_a_kernel_is_laid_over_the_image_unflipped(ee):
@@ -99,13 +100,27 @@ def test_channels_are_selected_by_number(ee):
     np.testing.assert_array_equal(on_the_wire(ee, network, values), expected)
 
 
+FIVE = [-800.0, -1.0, 0.0, 2.0, 800.0]
+
 ANSWERS = {
-    "linear": ([-800.0, -1.0, 0.0, 2.0, 800.0], [-800.0, -1.0, 0.0, 2.0, 800.0]),
-    "relu": ([-800.0, -1.0, 0.0, 2.0, 800.0], [0.0, 0.0, 0.0, 2.0, 800.0]),
-    "sigmoid": (
-        [-800.0, -1.0, 0.0, 2.0, 800.0],
-        [0.0, 0.2689414213699951, 0.5, 0.8807970779778824, 1.0],
+    "linear": (FIVE, FIVE),
+    "relu": (FIVE, [0.0, 0.0, 0.0, 2.0, 800.0]),
+    "relu6": (FIVE, [0.0, 0.0, 0.0, 2.0, 6.0]),
+    "leaky_relu": (FIVE, [-160.0, -0.2, 0.0, 2.0, 800.0]),
+    "prelu": (FIVE, [-400.0, 1.0, 0.0, 2.0, 800.0]),
+    "elu": (FIVE, [-1.0, -0.6321205588285577, 0.0, 2.0, 800.0]),
+    # Klambauer et al. 2017: -scale x alpha at minus infinity, and selu(-1), selu(2) from there.
+    "selu": (
+        FIVE,
+        [-1.7580993408473766, -1.1113307378125625, 0.0, 2.101401974993126, 840.5607899972504],
     ),
+    # x times the normal distribution: 0.15865525393145707 at -1, 0.9772498680518208 at 2.
+    "gelu": (FIVE, [0.0, -0.15865525393145707, 0.0, 1.9544997361036416, 800.0]),
+    "silu": (FIVE, [0.0, -0.2689414213699951, 0.0, 1.7615941559557649, 800.0]),
+    "sigmoid": (FIVE, [0.0, 0.2689414213699951, 0.5, 0.8807970779778824, 1.0]),
+    "hard_sigmoid": (FIVE, [0.0, 1 / 3, 0.5, 5 / 6, 1.0]),
+    "tanh": (FIVE, [-1.0, -0.7615941559557649, 0.0, 0.9640275800758169, 1.0]),
+    "softplus": (FIVE, [0.0, 0.31326168751822286, 0.6931471805599453, 2.1269280110429727, 800.0]),
     # exp(0, 1, 2) / their sum; from a table of exponentials.
     "softmax": (
         [-1000.0, 1000.0, 1001.0, 1002.0],
@@ -121,7 +136,8 @@ def test_every_activation_has_an_answer_here():
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_has_its_known_values_and_never_overflows(ee, name):
     given, expected = (np.array(numbers) for numbers in ANSWERS[name])
-    network = graph(len(given), Node("f", "activation", ("x",), {"activation": name}))
+    slopes = {"slope": np.array([0.5, -1, 1, 1, 1], "f4")} if name == "prelu" else {}
+    network = graph(len(given), Node("f", "activation", ("x",), {"activation": name}, slopes))
     values = np.broadcast_to(given, (2, 2, len(given)))
     with np.errstate(over="raise", invalid="raise"):
         np.testing.assert_allclose(run_numpy(network, values)[0, 0], expected, atol=1e-15)
@@ -130,7 +146,7 @@ def test_an_activation_has_its_known_values_and_never_overflows(ee, name):
 
 def test_weights_reach_the_wire_as_the_shortest_text_of_their_float32(ee, rng):
     weights = rng.normal(size=(3, 3, 1, 1)).astype(np.float32)
-    image = layers.EARTH_ENGINE["conv"](conv("a", "x", weights), [ee.Image("here")])
+    image = KERNELS["conv"](conv("a", "x", weights), [ee.Image("here")])
     expression = decode(ee.serializer.encode(image))
     found = [
         node["functionInvocationValue"]["arguments"]["weights"]["constantValue"]

@@ -104,7 +104,7 @@ REFUSED = {
     "dilation": (L.Conv2D(4, 3, dilation_rate=2, name="it"), "Conv2D", "dilation_rate"),
     "groups": (L.Conv2D(3, 3, groups=3, name="it"), "Conv2D", "groups"),
     "even kernel": (L.Conv2D(4, 2, name="it"), "Conv2D", "odd"),
-    "activation": (L.Conv2D(4, 3, activation="gelu", name="it"), "Conv2D", "gelu.*relu"),
+    "activation": (L.Conv2D(4, 3, activation="exponential", name="it"), "Conv2D", "exponential.*relu"),
     "own activation": (L.Conv2D(4, 3, activation=lambda x: x * 2, name="it"), "Conv2D", "relu"),
     "leaky relu": (L.ReLU(negative_slope=0.1, name="it"), "ReLU", "plain ReLU"),
     "softmax over rows": (L.Softmax(axis=1, name="it"), "Softmax", "channels"),

@@ -7,6 +7,7 @@ Beyond the array the world is as if its border went on for ever, so compare inne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -144,6 +145,19 @@ class _Reader:
     def Image_exp(self, value):  # noqa: N802
         return [replace(band, values=np.exp(band.values)) for band in value]
 
+    def Image_log(self, value):  # noqa: N802
+        return [replace(band, values=np.log(band.values)) for band in value]
+
+    def Image_sqrt(self, value):  # noqa: N802
+        return [replace(band, values=np.sqrt(band.values)) for band in value]
+
+    def Image_tanh(self, value):  # noqa: N802
+        return [replace(band, values=np.tanh(band.values)) for band in value]
+
+    def Image_erf(self, value):  # noqa: N802
+        erf = np.vectorize(math.erf, otypes=[float])
+        return [replace(band, values=erf(band.values)) for band in value]
+
     def Image_toFloat(self, value):  # noqa: N802
         cast = np.float32
         return [replace(b, values=b.values.astype(cast).astype(np.float64)) for b in value]
@@ -181,11 +195,15 @@ class _Reader:
     def Reducer_max(self):  # noqa: N802
         return Reference("max")
 
+    def Reducer_mean(self):  # noqa: N802
+        return Reference("mean")
+
     def Image_reduce(self, image, reducer):  # noqa: N802
         values = np.stack([band.values for band in image])
         mask = np.stack([band.mask for band in image])
         assert np.isin(mask, (0, 1)).all(), "weights come into it"
-        neutral = {"sum": 0, "min": np.inf, "max": -np.inf}[reducer.value]
+        assert reducer.value != "mean" or mask.all(), "masked bands do not count"
+        neutral = {"sum": 0, "mean": 0, "min": np.inf, "max": -np.inf}[reducer.value]
         reduced = getattr(np, reducer.value)(np.where(mask > 0, values, neutral), axis=0)
         return [self.band(reducer.value, reduced, mask.max(axis=0))]
 
@@ -208,4 +226,17 @@ class _Reader:
                     part = padded[i : i + self.shape[0], j : j + self.shape[1]]
                     total = total + weights[i, j] * part
             out.append(self.band(band.name, total))
+        return out
+
+    def Image_reduceNeighborhood(self, image, reducer, kernel):  # noqa: N802
+        assert reducer.value == "max"
+        assert (kernel.value == 1).all(), "weights come into it"
+        rows, cols = kernel.value.shape
+        out = []
+        for band in image:
+            assert (band.mask == 1).all(), "a window met a masked pixel"
+            edge = ((rows // 2, rows // 2), (cols // 2, cols // 2))
+            padded = np.pad(band.values, edge, mode="edge")
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (rows, cols))
+            out.append(self.band(f"{band.name}_max", windows.max(axis=(2, 3))))
         return out

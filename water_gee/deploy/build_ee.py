@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import ee
 
 from water_gee.deploy.graph import INPUT, LayerGraph
-from water_gee.deploy.layers import EARTH_ENGINE, cat, extents, margins
+from water_gee.deploy.kernels import KERNELS, cat
+from water_gee.deploy.layers import extents, margins
 from water_gee.deploy.passes import simplify
 from water_gee.errors import DeployError
 from water_gee.training.model import TrainedModel, resolve
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 
 EE_FUNCTIONS = frozenset(
     {
-        "Image.add", "Image.cat", "Image.constant", "Image.convolve", "Image.divide", "Image.exp",
-        "Image.gt", "Image.gte", "Image.mask", "Image.max", "Image.min", "Image.multiply",
-        "Image.reduce", "Image.rename", "Image.select", "Image.subtract", "Image.toFloat",
+        "Image.add", "Image.cat", "Image.constant", "Image.convolve", "Image.divide", "Image.erf",
+        "Image.exp", "Image.gt", "Image.gte", "Image.log", "Image.mask", "Image.max", "Image.min",
+        "Image.multiply", "Image.reduce", "Image.reduceNeighborhood", "Image.rename",
+        "Image.select", "Image.sqrt", "Image.subtract", "Image.tanh", "Image.toFloat",
         "Image.toUint8", "Image.unmask", "Image.updateMask", "Kernel.fixed", "Reducer.max",
-        "Reducer.min", "Reducer.sum",
+        "Reducer.mean", "Reducer.min", "Reducer.sum",
     }
 )  # fmt: skip
 """Everything that a converted network calls, by the names on the wire."""
@@ -118,7 +120,7 @@ def network_image(graph: LayerGraph, features: ee.Image) -> ee.Image:
     made: dict[str, ee.Image] = {}
     for node in graph:
         inputs = [features] if node.kind == INPUT else [made[name] for name in node.inputs]
-        made[node.name] = EARTH_ENGINE[node.kind](node, inputs)
+        made[node.name] = KERNELS[node.kind](node, inputs)
     return made[graph.output]
 
 

@@ -194,7 +194,7 @@ OPERATIONS: dict[str, Callable[[Any, Any], Facts]] = {
 
 def _activation_name(layer: Any) -> str:
     for name in ACTIVATIONS:
-        if layer.activation is getattr(keras.activations, name):
+        if layer.activation is getattr(keras.activations, name, None):
             return name
     shown = getattr(layer.activation, "__name__", type(layer.activation).__name__)
     raise _refusal(layer, f"activation {shown!r}; use one of {', '.join(ACTIVATIONS)}")

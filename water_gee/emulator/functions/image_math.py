@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from water_gee.emulator import pixeltypes
 from water_gee.emulator.bands import Function, inherited, paired, placed_like, pointwise
@@ -272,6 +273,8 @@ _TRANSCENDENTAL: dict[str, tuple[np.ufunc, str]] = {
     "log": (np.log, "Return the natural logarithm."),
     "log10": (np.log10, "Return the logarithm to base 10."),
     "exp": (np.exp, "Return e raised to the value."),
+    "erf": (special.erf, "Return the error function."),
+    "erfc": (special.erfc, "Return 1 minus the error function."),
 }
 
 UNARY: dict[str, Unary] = {
