@@ -13,6 +13,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from water_gee.emulator import values as v
+from water_gee.emulator.classifiers import Classifier
 from water_gee.emulator.nodes import Constant
 from water_gee.errors import ServiceError
 
@@ -32,6 +33,7 @@ _PLAIN: dict[Any, str] = {
     v.PixelType: "PixelType",
     v.Kernel: "Kernel",
     v.Reducer: "Reducer",
+    Classifier: "Classifier",
     v.Filter: "Filter",
     v.Date: "Date",
     v.DateRange: "DateRange",
@@ -310,6 +312,7 @@ _PROMOTIONS: dict[Any, Callable[[Any], Any]] = {
     v.PixelType: _pixel_type,
     v.Kernel: _same(v.Kernel),
     v.Reducer: _same(v.Reducer),
+    Classifier: _same(Classifier),
     v.Filter: _same(v.Filter),
     v.Date: _date,
     v.DateRange: _date_range,

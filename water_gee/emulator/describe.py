@@ -9,6 +9,7 @@ import numpy as np
 from shapely.geometry import LinearRing, Polygon
 
 from water_gee.emulator import values as v
+from water_gee.emulator.classifiers import Classifier
 from water_gee.emulator.coerce import type_name
 from water_gee.emulator.geojson import geometry_to_json, number
 from water_gee.emulator.registry import bad_request
@@ -165,6 +166,14 @@ def _reducer(value: v.Reducer) -> dict[str, Any]:
     return {"type": f"Reducer.{value.name}", "outputs": list(value.outputs)}
 
 
+def _classifier(value: Classifier) -> dict[str, Any]:
+    return {
+        "type": f"Classifier.{value.name}",
+        "treeStrings": list(value.texts),
+        "mode": value.mode,
+    }
+
+
 _FORMS: dict[type, Callable[[Any], Any]] = {
     v.Image: _image,
     v.Feature: _feature,
@@ -183,5 +192,6 @@ _FORMS: dict[type, Callable[[Any], Any]] = {
     v.Array: _array,
     v.Kernel: _kernel,
     v.Reducer: _reducer,
+    Classifier: _classifier,
 }
 """How each class of `values` is shown."""

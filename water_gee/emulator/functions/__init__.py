@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from water_gee.emulator.functions import (
     aggregate,
+    classifier,
     collection,
     constructors,
     control,
@@ -40,6 +41,7 @@ from water_gee.emulator.functions import (
 
 FAMILIES = (
     aggregate,
+    classifier,
     collection,
     constructors,
     control,
