@@ -94,23 +94,36 @@ def test_a_sequential_model_is_read(rng):
     np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-6)
 
 
+def model_of_size(layer):
+    inputs = keras.Input((9, 9, 3))
+    return keras.Model(inputs, layer(inputs))
+
+
 class Twice(L.Conv2D):
     """A subclass may do anything."""
 
 
 REFUSED = {
-    "same padding": (L.Conv2D(4, 3, padding="same", name="it"), "Conv2D", "padding='valid'"),
-    "strides": (L.Conv2D(4, 3, strides=2, name="it"), "Conv2D", "strides"),
-    "dilation": (L.Conv2D(4, 3, dilation_rate=2, name="it"), "Conv2D", "dilation_rate"),
-    "groups": (L.Conv2D(3, 3, groups=3, name="it"), "Conv2D", "groups"),
-    "even kernel": (L.Conv2D(4, 2, name="it"), "Conv2D", "odd"),
-    "activation": (L.Conv2D(4, 3, activation="exponential", name="it"), "Conv2D", "exponential.*relu"),
-    "own activation": (L.Conv2D(4, 3, activation=lambda x: x * 2, name="it"), "Conv2D", "relu"),
-    "leaky relu": (L.ReLU(negative_slope=0.1, name="it"), "ReLU", "plain ReLU"),
-    "softmax over rows": (L.Softmax(axis=1, name="it"), "Softmax", "channels"),
-    "pooling": (L.MaxPooling2D(name="it"), "MaxPooling2D", "only Activation"),
-    "subclass": (Twice(4, 3, name="it"), "Twice", "only Activation"),
-    "batch norm": (L.BatchNormalization(name="it"), "BatchNormalization", "only Activation"),
+    "same padding": (L.Conv2D(4, 3, padding="same", name="it"), "Conv2D", "same_as_valid=True"),
+    "same pool": (L.MaxPooling2D(3, 1, "same", name="it"), "MaxPooling2D", "padding='valid'"),
+    "a border": (L.ZeroPadding2D(1, name="it"), "ZeroPadding2D", "border of zeros means nothing"),
+    "strides": (L.Conv2D(4, 3, strides=2, name="it"), "Conv2D", "strides=1"),
+    "strided pool": (L.AveragePooling2D(3, name="it"), "AveragePooling2D", r"\(3, 3\).*strides=1"),
+    "even kernel": (L.Conv2D(4, 2, name="it"), "Conv2D", "use odd"),
+    "even pool": (L.MaxPooling2D(2, 1, name="it"), "MaxPooling2D", "use odd"),
+    "activation": (L.Conv2D(4, 3, activation="mish", name="it"), "Conv2D", "'mish'; use.*gelu"),
+    "own activation": (L.Activation(lambda x: x * 2, name="it"), "Activation", "lambda.*use one"),
+    "softmax over rows": (L.Softmax(axis=1, name="it"), "Softmax", "only channels"),
+    "norm over rows": (L.LayerNormalization(axis=1, name="it"), "LayerNormalization", "only chan"),
+    "norm over all": (L.BatchNormalization(axis=1, name="it"), "BatchNormalization", "only chan"),
+    "slopes of pixels": (L.PReLU(name="it"), "PReLU", "shared_axes"),
+    "flatten": (L.Flatten(name="it"), "Flatten", "Conv2D whose kernel is as large"),
+    "lambda": (L.Lambda(lambda x: x + 1, name="it"), "Lambda", "keras.ops"),
+    "upsampling": (L.UpSampling2D(name="it"), "UpSampling2D", "keep the resolution"),
+    "global pool": (L.GlobalAveragePooling2D(name="it"), "GlobalAveragePooling2D", "whole image"),
+    "unknown": (L.Conv2DTranspose(4, 3, name="it"), "Conv2DTranspose", "dilation to see far"),
+    "random": (L.RandomContrast(0.5, name="it"), "RandomContrast", "no form for it; use Conv2D"),
+    "subclass": (Twice(4, 3, name="it"), "Twice", "write it with stock layers"),
 }
 
 
@@ -118,15 +131,27 @@ REFUSED = {
 def test_what_cannot_be_converted_is_refused_by_layer_kind_and_remedy(name):
     layer, kind, remedy = REFUSED[name]
     with pytest.raises(UnsupportedLayerError, match=remedy) as caught:
-        read(model_of(layer))
+        read(model_of_size(layer))
     assert (caught.value.layer, caught.value.kind) == ("it", kind)
     assert "\n" not in str(caught.value)
 
 
-def test_choosing_rows_is_refused():
-    inputs = keras.Input((8, 8, 3))
-    with pytest.raises(UnsupportedLayerError, match=r"only channels, as x\[\.\.\., a:b\]"):
-        read(keras.Model(inputs, inputs[:, 1:-1]))
+SLICES = {
+    "every other row": (lambda x: x[:, ::2], r"\[:, ::2\]; of rows and columns only windows"),
+    "one row": (lambda x: x[:, 3], r"\[:, 3\]; only a window"),
+    "first rows": (lambda x: x[:, :3], r"\[:, :3\]; .*counted from both ends"),
+    "last rows": (lambda x: x[:, -3:], r"\[:, -3:\]; .*counted from both ends"),
+    "images": (lambda x: x[1:, :], r"\[1:, :\]; only a window"),
+    "a new axis": (lambda x: x[..., None], r"\[\.\.\., None\]"),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_other_slices_are_refused(name):
+    take, message = SLICES[name]
+    inputs = keras.Input((None, None, 3))
+    with pytest.raises(UnsupportedLayerError, match=message):
+        read(keras.Model(inputs, take(inputs)))
 
 
 def test_joining_rows_is_refused():

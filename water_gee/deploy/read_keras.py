@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from water_gee.deploy import lower
 from water_gee.deploy.activations import ACTIVATIONS
-from water_gee.deploy.graph import INPUT, LayerGraph, Node
-from water_gee.deploy.layers import extents
+from water_gee.deploy.building import RANK, Builder, Layer, Reference
+from water_gee.deploy.lower_functions import FUNCTIONS
 from water_gee.errors import DeployError, UnsupportedLayerError
 from water_gee.training.backend import keras
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
-    Facts = tuple[str, dict[str, Any], dict[str, Any]]
-    """Kind, attributes and weights of a node."""
+    import numpy as np
+
+    from water_gee.deploy.graph import LayerGraph
+
+    Key = tuple[int, int, int]
+    """An operation, which of its calls, and which of its outputs."""
+
+OPERATIONS: dict[str, str] = {
+    "GetItem": "getitem",
+    "Concatenate": "concatenate",
+    "Add": "add",
+    "Subtract": "subtract",
+    "Multiply": "multiply",
+    "Divide": "divide",
+    "TrueDivide": "divide",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Negative": "negative",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "LeakyRelu": "leaky_relu",
+    "Elu": "elu",
+    "Selu": "selu",
+    "Gelu": "gelu",
+    "Silu": "silu",
+    "Sigmoid": "sigmoid",
+    "HardSigmoid": "hard_sigmoid",
+    "Tanh": "tanh",
+    "Softplus": "softplus",
+    "Softmax": "softmax",
+}
+"""Classes behind functions of `keras.ops` -> keys of `lower_functions.FUNCTIONS`."""
 
 
-def read(network: keras.Model) -> LayerGraph:
-    """Read a functional or sequential Keras model.
+def read(network: keras.Model, *, same_as_valid: bool = False) -> LayerGraph:
+    """Read a functional or sequential Keras model; models inside it are laid open.
 
     Args:
-        network: One input `(None, row, col, channel)`, one output of the same rank.
+        network: One input `(n, row, col, channel)`, one output of the same rank.
+        same_as_valid: Treat `same` padding as `valid`. Away from the border of an image the network
+            says the same; at the border it sees what lies beyond, and not zeros.
 
     Returns:
         The graph, checked: every node has its shape.
@@ -38,34 +70,84 @@ def read(network: keras.Model) -> LayerGraph:
             f"{getattr(network, 'name', network)!r} cannot be converted: it is no built Keras "
             "model of one input and one output; build it with keras.Model(inputs, outputs)"
         )
-    nodes: list[Node] = []
-    names: dict[tuple[int, int], str] = {}
-    for operation, call in _in_order(outputs[0]):
-        key = (id(operation), call)
-        names[key] = operation.name if call == 0 else f"{operation.name}_call{call}"
-        arguments = operation._inbound_nodes[call]
-        read_from = tuple(names[_origin(tensor)] for tensor in arguments.input_tensors)
-        kind, attributes, weights = _facts(operation, arguments)
-        sources = () if kind == INPUT else read_from
-        nodes.append(Node(names[key], kind, sources, attributes, weights))
-    graph = LayerGraph(tuple(nodes), names[_origin(outputs[0])])
-    extents(graph)
-    return graph
+    reading = _Reading(same_as_valid)
+    return reading.builder.graph(reading.model(network, None, "")[0])
 
 
-def _origin(tensor: Any) -> tuple[int, int]:
-    operation, call, _ = tensor._keras_history
-    return id(operation), call
+class _Reading:
+    """One model being read."""
+
+    def __init__(self, same_as_valid: bool) -> None:
+        self.builder = Builder(same_as_valid=same_as_valid)
+
+    def model(self, model: Any, sources: Sequence[str] | None, prefix: str) -> list[str]:
+        """Put a model's layers; returns the nodes of its outputs.
+
+        Args:
+            model: Functional or sequential.
+            sources: The nodes that it reads; None for the network itself.
+            prefix: Before the names of its layers.
+        """
+        names: dict[Key, str] = {}
+        if sources is not None:
+            names = {_key(tensor): name for tensor, name in zip(model.inputs, sources, strict=True)}
+        for operation, call in _in_order(model.outputs, set(names)):
+            arguments = operation._inbound_nodes[call]
+            read = [names[_key(tensor)] for tensor in arguments.input_tensors]
+            name = prefix + (operation.name if call == 0 else f"{operation.name}_call{call}")
+            for index, node in enumerate(self._operation(operation, arguments, name, read)):
+                names[id(operation), call, index] = node
+        return [names[_key(tensor)] for tensor in model.outputs]
+
+    def _operation(self, operation: Any, call: Any, name: str, read: list[str]) -> list[str]:
+        if call.is_input:
+            return [self._input(operation, name)]
+        if _is_stock_model(operation):
+            return self.model(operation, read, f"{name}/")
+        layer = self._described(operation, call, name, read)
+        reader = FUNCTIONS[layer.kind] if _operation_name(operation) else lower.LAYERS[layer.kind]
+        return [self.builder.put(name, reader(layer), read)]
+
+    def _input(self, layer: Any, name: str) -> str:
+        shape = layer.batch_shape
+        if len(shape) != RANK or shape[-1] is None:
+            reason = f"its shape is {shape}; give keras.Input((None, None, channels))"
+            raise UnsupportedLayerError(name, type(layer).__name__, reason)
+        return self.builder.input(name, int(shape[-1]), (shape[1], shape[2]))
+
+    def _described(self, operation: Any, call: Any, name: str, read: list[str]) -> Layer:
+        """A layer or function in the words of `lower.py`."""
+        inputs = tuple(self.builder.tensors[source] for source in read)
+        same = self.builder.same_as_valid
+        function = _operation_name(operation)
+        if function:
+            config = {key: value for key, value in vars(operation).items() if key[0] != "_"}
+            arguments = _arguments(call)
+            return Layer(name, function, config, {}, inputs, arguments, 3, same)
+        kind = type(operation).__name__
+        if not _is_stock(operation) or kind not in lower.LAYERS:
+            raise lower.refuse(Layer(name, kind, {}), own=not _is_stock(operation))
+        return Layer(name, kind, _config(operation), _weights(operation), inputs, (), 3, same)
 
 
-def _in_order(output: Any) -> list[tuple[Any, int]]:
-    """Every call of a layer that the output needs, each after those it reads."""
+def _key(tensor: Any) -> Key:
+    operation, call, index = tensor._keras_history
+    return id(operation), call, index
+
+
+def _in_order(outputs: Sequence[Any], given: set[Key]) -> list[tuple[Any, int]]:
+    """Every call of a layer that the outputs need, each after those it reads.
+
+    Args:
+        outputs: Keras tensors.
+        given: Tensors that are there already.
+    """
     done: dict[tuple[int, int], tuple[Any, int]] = {}
-    stack = [(output, False)]
+    stack = [(output, False) for output in reversed(outputs)]
     while stack:
         tensor, ready = stack.pop()
         operation, call, _ = tensor._keras_history
-        if (id(operation), call) in done:
+        if (id(operation), call) in done or _key(tensor) in given:
             continue
         if ready:
             done[id(operation), call] = (operation, call)
@@ -77,140 +159,62 @@ def _in_order(output: Any) -> list[tuple[Any, int]]:
     return list(done.values())
 
 
-def _facts(operation: Any, call: Any) -> Facts:
-    reader = READERS.get(type(operation)) or OPERATIONS.get(_operation_name(operation))
-    if reader is None:
-        known = sorted({kind.__name__ for kind in READERS} | {"x[..., a:b]"})
-        raise _refusal(operation, f"only {', '.join(known)} can; use these, or ask for more")
-    return reader(operation, call)
-
-
 def _operation_name(operation: Any) -> str:
+    """The key of `FUNCTIONS` for a function of `keras.ops`; empty for anything else."""
     kind = type(operation)
-    return kind.__name__ if kind.__module__.startswith("keras.src.ops.") else ""
+    if not kind.__module__.startswith("keras.src.ops."):
+        return ""
+    return OPERATIONS.get(kind.__name__, "")
 
 
-# ----------------------------------------------------------------------------------- one per layer
+def _is_stock(layer: Any) -> bool:
+    """Whether a layer is Keras' own: a subclass may do anything."""
+    return type(layer).__module__.startswith("keras.src.")
 
 
-def _input(layer: Any, call: Any) -> Facts:
-    shape = call.output_tensors[0].shape
-    if len(shape) != 4 or shape[-1] is None:
-        raise _refusal(layer, f"its shape is {shape}; give keras.Input((None, None, channels))")
-    return INPUT, {"channels": int(shape[-1])}, {}
+def _is_stock_model(operation: Any) -> bool:
+    kind = type(operation)
+    return kind.__module__.startswith("keras.src.models.") and bool(
+        getattr(operation, "outputs", None)
+    )
 
 
-def _conv(layer: Any, _: Any) -> Facts:
-    _channels_last(layer)
-    if layer.padding != "valid":
-        raise _refusal(
-            layer,
-            f"padding {layer.padding!r} means nothing on an image without an edge; build it with "
-            "padding='valid' and crop what is joined with it",
-        )
-    for name, plain in (("strides", (1, 1)), ("dilation_rate", (1, 1)), ("groups", 1)):
-        value = getattr(layer, name)
-        if value != plain:
-            raise _refusal(layer, f"{name} is {value}; only {plain} can be converted")
-    if any(size % 2 == 0 for size in layer.kernel_size):
-        raise _refusal(layer, f"a kernel of {layer.kernel_size} has no centre pixel; use odd sizes")
-    kernel = _float32(layer, layer.kernel)
-    bias = _float32(layer, layer.bias) if layer.use_bias else np.zeros(kernel.shape[3], "f4")
-    attributes = {"activation": _activation_name(layer)}
-    return "conv", attributes, {"kernel": kernel, "bias": bias}
+def _arguments(call: Any) -> tuple[Any, ...]:
+    """The arguments of a function, a `Reference` for each tensor of the graph."""
+    place = {id(tensor): index for index, tensor in enumerate(call.input_tensors)}
+    given = (*call.arguments.args, *call.arguments.kwargs.values())
+    return tuple(
+        Reference(place[id(value)])
+        if id(value) in place
+        else keras.ops.convert_to_numpy(value)
+        if keras.ops.is_tensor(value)
+        else value
+        for value in given
+    )
 
 
-def _concatenate(layer: Any, call: Any) -> Facts:
-    axis = getattr(layer, "axis", -1)
-    if axis not in {-1, len(call.input_tensors[0].shape) - 1}:
-        raise _refusal(layer, f"it joins along axis {axis}; only channels (axis -1) can be joined")
-    return "concatenate", {}, {}
+def _weights(layer: Any) -> dict[str, np.ndarray[Any, Any]]:
+    variables: Mapping[str, Any] = {variable.name: variable for variable in layer.weights}
+    if "kernel" in variables:
+        variables = {**variables, "kernel": layer.kernel}  # with what LoRA adds to it
+    return {name: keras.ops.convert_to_numpy(value) for name, value in variables.items()}
 
 
-def _cropping(layer: Any, _: Any) -> Facts:
-    _channels_last(layer)
-    (top, bottom), (left, right) = layer.cropping
-    return "crop", {"cropping": (int(top), int(bottom), int(left), int(right))}, {}
+def _config(layer: Any) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of functions of one's own, which are refused by name
+        config = dict(layer.get_config())
+    if hasattr(layer, "activation"):
+        config["activation"] = _activation(layer.activation)
+    return config
 
 
-def _activation(layer: Any, _: Any) -> Facts:
-    return "activation", {"activation": _activation_name(layer)}, {}
-
-
-def _relu(layer: Any, _: Any) -> Facts:
-    if layer.max_value is not None or layer.negative_slope or layer.threshold:
-        raise _refusal(layer, "it has a largest value, a slope or a threshold; use a plain ReLU")
-    return "activation", {"activation": "relu"}, {}
-
-
-def _softmax(layer: Any, call: Any) -> Facts:
-    axis = getattr(layer, "axis", -1)
-    if axis not in {-1, len(call.input_tensors[0].shape) - 1}:
-        raise _refusal(layer, f"it runs over axis {axis}; only channels (axis -1) can be used")
-    return "activation", {"activation": "softmax"}, {}
-
-
-def _get_item(operation: Any, call: Any) -> Facts:
-    """`x[..., a:b]` and its kin: channels alone may be chosen."""
-    channels = int(call.input_tensors[0].shape[-1])
-    arguments = (*call.arguments.args[1:], *call.arguments.kwargs.values())
-    key = arguments[0] if arguments else None
-    parts = list(key) if isinstance(key, (tuple, list)) else [key]
-    before, last = parts[:-1], parts[-1]
-    whole = all(part is Ellipsis or part == slice(None) for part in before)
-    reaches_channels = Ellipsis in before or len(before) == 3
-    if not whole or not reaches_channels or not isinstance(last, slice):
-        raise _refusal(operation, f"it takes [{key}]; only channels, as x[..., a:b], can be chosen")
-    return "select", {"channels": tuple(range(*last.indices(channels)))}, {}
-
-
-def _fixed(function: str) -> Callable[[Any, Any], Facts]:
-    def reader(_: Any, __: Any) -> Facts:
-        return "activation", {"activation": function}, {}
-
-    return reader
-
-
-READERS: dict[type, Callable[[Any, Any], Facts]] = {
-    keras.layers.InputLayer: _input,
-    keras.layers.Conv2D: _conv,
-    keras.layers.Concatenate: _concatenate,
-    keras.layers.Cropping2D: _cropping,
-    keras.layers.Activation: _activation,
-    keras.layers.ReLU: _relu,
-    keras.layers.Softmax: _softmax,
-}
-"""By exact class: a subclass may do anything."""
-
-OPERATIONS: dict[str, Callable[[Any, Any], Facts]] = {
-    "GetItem": _get_item,
-    "Concatenate": _concatenate,
-    "Relu": _fixed("relu"),
-    "Sigmoid": _fixed("sigmoid"),
-    "Softmax": _softmax,
-}
-"""Functions of `keras.ops` that a functional model holds as they are."""
-
-
-def _activation_name(layer: Any) -> str:
+def _activation(function: Any) -> Any:
+    """A function by the name of what it is, not of how it is called; a layer by its settings."""
     for name in ACTIVATIONS:
-        if layer.activation is getattr(keras.activations, name, None):
+        if function is getattr(keras.activations, name, None):
             return name
-    shown = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-    raise _refusal(layer, f"activation {shown!r}; use one of {', '.join(ACTIVATIONS)}")
-
-
-def _channels_last(layer: Any) -> None:
-    if layer.data_format != "channels_last":
-        raise _refusal(layer, "its data are channels first; use data_format='channels_last'")
-
-
-def _float32(layer: Any, variable: Any) -> np.ndarray[Any, Any]:
-    array = np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
-    if not np.isfinite(array).all():
-        raise _refusal(layer, "it has weights that are no numbers; train it again")
-    return array
-
-
-def _refusal(operation: Any, reason: str) -> UnsupportedLayerError:
-    return UnsupportedLayerError(operation.name, type(operation).__name__, reason)
+    if isinstance(function, keras.layers.Layer) and _is_stock(function):
+        return {"class_name": type(function).__name__, "config": _config(function)}
+    shown = getattr(function, "__name__", type(function).__name__)
+    return f"{shown} of its own" if shown in lower.KNOWN else shown
