@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from water_gee.emulator.arrays import array_node, elementwise
 from water_gee.emulator.nodes import Constant, Pointwise
 from water_gee.emulator.pixels import Node, Values
 from water_gee.emulator.registry import bad_request
@@ -112,9 +113,26 @@ def placed_like(band: Band, *sources: Band) -> Band:
 
 
 def pointwise(
-    inputs: Sequence[Node], function: Function, kind: PixelType, operation: str = ""
+    inputs: Sequence[Node],
+    function: Function,
+    kind: PixelType,
+    operation: str = "",
+    where: str = "Image",
 ) -> Node:
-    """Return a node that computes pixel by pixel; of constants alone, a constant."""
+    """Return a node that computes pixel by pixel; of constants alone, a constant.
+
+    Args:
+        inputs: Bands of numbers, or of arrays of one shape.
+        function: From the inputs' values to the result's, number by number.
+        kind: The result's type.
+        operation: The node's kind, where the planner knows it.
+        where: The function on the wire, for messages.
+
+    Raises:
+        ServiceError: 400: the inputs hold arrays of different shapes.
+    """
+    if any(node.item != () for node in inputs):
+        return array_node(inputs, elementwise(function, where), kind.dtype)
     if inputs and all(isinstance(node, Constant) for node in inputs):
         with np.errstate(all="ignore"):
             value = function(

@@ -6,16 +6,21 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from water_gee.emulator import values as v
+from water_gee.emulator.arrays import ArrayConstant
 from water_gee.emulator.classifiers import Classifier
 from water_gee.emulator.nodes import Constant
 from water_gee.errors import ServiceError
+
+if TYPE_CHECKING:
+    from water_gee.emulator.pixels import Node
 
 _PLAIN: dict[Any, str] = {
     str: "String",
@@ -158,12 +163,16 @@ def _dictionary(value: Any) -> Any:
 
 
 def constant_image(value: Any) -> v.Image:
-    """Return an image of one number or a list of numbers: `constant`, `constant_1`, ..."""
-    numbers = value if isinstance(value, list) else [value]
+    """Return an image of a number, an array or a list of these: `constant`, `constant_1`, ..."""
     bands = []
-    for index, number in enumerate(numbers):
-        kind = v.PixelType.of_constant(number)
+    for index, one in enumerate(value if isinstance(value, list) else [value]):
         name = "constant" if index == 0 else f"constant_{index}"
+        if isinstance(one, v.Array) and one.values.ndim:
+            node: Node = ArrayConstant(one.values, one.type.dtype)
+            bands.append(v.Band(name, replace(one.type, dimensions=one.values.ndim), node))
+            continue
+        number = one.values.item() if isinstance(one, v.Array) else one
+        kind = v.PixelType.of_constant(number)
         bands.append(v.Band(name, kind, Constant(number, kind.dtype)))
     return v.Image(tuple(bands))
 
@@ -171,9 +180,10 @@ def constant_image(value: Any) -> v.Image:
 def _image(value: Any) -> Any:
     if isinstance(value, v.Image):
         return value
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, v.Array)):
         return constant_image(value)
-    if isinstance(value, list) and all(isinstance(one, (int, float)) for one in value) and value:
+    held = (int, float, v.Array)
+    if isinstance(value, list) and all(isinstance(one, held) for one in value) and value:
         return constant_image(value)
     return None
 
@@ -284,12 +294,25 @@ def _error_margin(value: Any) -> Any:
 def _array(value: Any) -> Any:
     if isinstance(value, v.Array):
         return value
-    if isinstance(value, (list, int, float)):
-        try:
-            return v.Array(np.asarray(value, np.float64))
-        except (ValueError, TypeError):
-            return None
-    return None
+    return array_of(value) if isinstance(value, (list, int, float)) else None
+
+
+def array_of(value: Any) -> v.Array | None:
+    """Return numbers in nested lists as an array, None where they are none.
+
+    It is whole, in the numbers' own range, where all of them are, and double else.
+    """
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        return None
+    if found.dtype.kind not in "biuf" and found.size:
+        return None
+    kind = v.DOUBLE
+    if found.dtype.kind != "f":
+        low, high = (int(found.min()), int(found.max())) if found.size else (0, 0)
+        kind = v.PixelType("int", low, high)
+    return v.Array(found.astype(kind.dtype), replace(kind, dimensions=found.ndim))
 
 
 def _same(kind: type) -> Callable[[Any], Any]:

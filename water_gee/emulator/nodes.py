@@ -18,6 +18,7 @@ from water_gee.emulator.pixels import (
     Context,
     Edge,
     Grid,
+    Item,
     Mask,
     Node,
     Values,
@@ -47,6 +48,11 @@ class Constant(Node):
     ) -> Block:
         """Return a view of a single value."""
         return Block(np.broadcast_to(np.asarray(self.value, self.dtype), window.shape))
+
+
+def typed(values: Values, dtype: np.dtype[Any]) -> Values:
+    """Return values in a type; arrays of several shapes are objects and stay what they are."""
+    return values if values.dtype == object else values.astype(dtype, copy=False)
 
 
 class Pointwise(Node):
@@ -96,8 +102,9 @@ class Blockwise(Node):
         function: Callable[..., Block],
         dtype: npt.DTypeLike,
         kind: str = "",
+        item: Item = (),
     ) -> None:
-        super().__init__(inputs, dtype)
+        super().__init__(inputs, dtype, item)
         self.function = function
         self.kind = kind
 
@@ -107,7 +114,7 @@ class Blockwise(Node):
         """Apply the function."""
         with np.errstate(all="ignore"):
             block = self.function(*blocks)
-        return Block(block.values.astype(self.dtype, copy=False), block.mask)
+        return Block(typed(block.values, self.dtype), block.mask)
 
 
 class Neighborhood(Node):
@@ -210,7 +217,7 @@ class PerGrid(Node):
     __slots__ = ("_made", "make")
 
     def __init__(self, source: Node, make: Callable[[Grid], Node], dtype: npt.DTypeLike) -> None:
-        super().__init__((source,), dtype)
+        super().__init__((source,), dtype, source.item)
         self.make = make
         self._made: dict[Grid, Node] = {}
 
@@ -326,7 +333,8 @@ class Warp(Node):
     def __init__(
         self, source: Node, native: Grid, method: str = "nearest", *, pyramid: bool = False
     ) -> None:
-        super().__init__((source,), source.dtype if method == "nearest" else np.float64)
+        dtype = source.dtype if method == "nearest" else np.float64
+        super().__init__((source,), dtype, source.item)
         self.native = native
         self.method = method
         self.pyramid = pyramid
@@ -373,7 +381,8 @@ class Warp(Node):
         block = blocks[0]
         have = self.needs(0, grid, window, context)
         if block is None or have is None:
-            return Block(np.zeros(window.shape, self.dtype), np.zeros(window.shape, bool))
+            nothing = np.zeros((*window.shape, *(self.item or ())), self.dtype)
+            return Block(nothing, np.zeros(window.shape, bool))
         target = self._target(grid)
         offset = target.offset(grid)
         if offset is not None:
@@ -387,8 +396,9 @@ class Warp(Node):
 def _paste(block: Block, have: Window, want: Window, dtype: np.dtype[Any]) -> Block:
     """Return a block over `want` out of one over `have`, masked where there is nothing."""
     if have == want:
-        return Block(block.values.astype(dtype, copy=False), block.mask)
-    values = np.zeros(want.shape, dtype)
+        return Block(typed(block.values, dtype), block.mask)
+    held = block.values.dtype if block.values.dtype == object else dtype
+    values = np.zeros((*want.shape, *block.values.shape[2:]), held)
     mask: Values = np.zeros(
         want.shape, bool if block.mask is None or block.mask.dtype == bool else np.float32
     )
@@ -412,7 +422,7 @@ def _take(block: Block, have: Window, rows: Values, cols: Values) -> tuple[Value
 
 def _nearest(block: Block, index: Values, inside: Mask) -> Block:
     """Return the pixels at indices into a block's pixels, row by row."""
-    values = block.values.reshape(-1).take(index)
+    values = block.values.reshape(-1, *block.values.shape[2:]).take(index, axis=0)
     if block.mask is None:
         return Block(values, inside)
     mask = block.mask.reshape(-1).take(index)

@@ -177,12 +177,19 @@ class Block:
     """The pixels of one band over one window.
 
     Attributes:
-        values: `(row, col)`; what a masked pixel holds means nothing.
+        values: `(row, col)`, and the axes of their array behind these where pixels hold arrays of
+            one shape (`arrays.py`); what a masked pixel holds means nothing.
         mask: None, or `(row, col)` bool or float32.
     """
 
     values: Values
     mask: Mask = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(row, col)`."""
+        rows, cols = self.values.shape[:2]
+        return rows, cols
 
     def view(self, have: Window, want: Window) -> Block:
         """Return the part over `want` of a block over `have`, without copying."""
@@ -344,14 +351,33 @@ class Context:
 Edge = tuple["Node", Grid]
 
 
+Item = tuple[int, ...] | None
+"""The shape of each pixel's array: `()` for a number, None where it is not known beforehand."""
+
+GUESSED_ITEM = 64
+"""Numbers a pixel is taken to hold where nobody knows."""
+
+
 class Node:
-    """Where a band's pixels come from. Nodes are compared by identity and never change."""
+    """Where a band's pixels come from. Nodes are compared by identity and never change.
 
-    __slots__ = ("dtype", "inputs")
+    Args:
+        inputs: The nodes read.
+        dtype: The numbers' type.
+        item: What each pixel holds.
+    """
 
-    def __init__(self, inputs: Sequence[Node], dtype: npt.DTypeLike) -> None:
+    __slots__ = ("dtype", "inputs", "item")
+
+    def __init__(self, inputs: Sequence[Node], dtype: npt.DTypeLike, item: Item = ()) -> None:
         self.inputs = tuple(inputs)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.item: Item = item
+
+    def bytes(self, area: int) -> int:
+        """Estimate what so many pixels take in memory: values and one byte of mask each."""
+        numbers = GUESSED_ITEM if self.item is None else math.prod(self.item)
+        return area * (numbers * self.dtype.itemsize + 1)
 
     def edges(self, grid: Grid) -> Sequence[Edge]:
         """Return the nodes needed, each with the grid it is needed on."""

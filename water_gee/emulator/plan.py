@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from water_gee.emulator.arrays import joined
 from water_gee.emulator.linear import Fusion
 from water_gee.emulator.pixels import SMALLEST_CUT, Block, Context, Edge, Grid, Node, Window
 
@@ -86,10 +87,10 @@ class Plan:
         return readers
 
     def _peak(self, wanted: dict[Edge, Window]) -> int:
-        """Estimate the bytes held at the worst moment: values and one byte of mask a pixel."""
+        """Estimate the bytes held at the worst moment."""
         readers = self._readers(wanted)
         held = peak = 0
-        size = {key: wanted[key].area * (key[0].dtype.itemsize + 1) for key in wanted}
+        size = {key: key[0].bytes(wanted[key].area) for key in wanted}
         for key in self.order:
             if key not in wanted:
                 continue
@@ -141,7 +142,7 @@ class Plan:
 
 
 def _join(pair: Sequence[Block], shapes: Sequence[tuple[int, int]], axis: int) -> Block:
-    values = np.concatenate([block.values for block in pair], axis=axis)
+    values = joined([block.values for block in pair], axis)
     if all(block.mask is None for block in pair):
         return Block(values)
     masks = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
+from water_gee.emulator.arrays import listed
 from water_gee.emulator.pixels import Block, Context, Node, Values, Window, evaluate
 from water_gee.emulator.regions import coverage, on_grid, window_of
 from water_gee.emulator.registry import bad_request
@@ -148,7 +149,7 @@ def _joined(
 ) -> Values:
     if not parts:
         return np.empty(0, dtype)
-    return np.concatenate([part[kind][index] for part in parts])
+    return listed([part[kind][index] for part in parts])
 
 
 def reduced(gathered: Gathered, reducer: Reducer, bands: Sequence[int]) -> list[object]:

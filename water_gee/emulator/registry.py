@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from water_gee.emulator.coerce import coerce, is_wire_type
+from water_gee.emulator.coerce import coerce, is_wire_type, wire_type
 from water_gee.emulator.services import Services
+from water_gee.emulator.values import Image
 from water_gee.errors import ServiceError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +51,7 @@ class Entry:
         parameters: Its arguments in order.
         returns: The annotation of its result.
         services: The name of the parameter that takes `Services`, None for none.
+        arrays: Whether its images may hold arrays.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Entry:
     parameters: tuple[Parameter, ...]
     returns: Any
     services: str | None
+    arrays: bool = False
 
     def call(self, arguments: Mapping[str, Any], services: Services) -> Any:
         """Call with arguments by wire name: checked, defaulted, coerced.
@@ -80,6 +83,8 @@ class Entry:
             else:
                 where = f"{self.name}, argument '{parameter.name}'"
                 values[parameter.name] = coerce(given, parameter.annotation, where)
+                if not self.arrays and wire_type(parameter.annotation) == "Image":
+                    check_numbers(values[parameter.name], self.name)
         if self.services is not None:
             values[self.services] = services
         return self.implementation(**values)
@@ -99,8 +104,12 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
-    def function(self, *names: str) -> Callable[[F], F]:
+    def function(self, *names: str, arrays: bool = False) -> Callable[[F], F]:
         """Register a function under its wire names and return it unchanged.
+
+        Args:
+            names: On the wire.
+            arrays: Whether the images it takes may hold arrays; else such images are refused.
 
         Raises:
             ValueError: A name is taken, the docstring or an annotation is missing, or an
@@ -108,7 +117,7 @@ class Registry:
         """
 
         def register(function: F) -> F:
-            entries = [_entry(name, function) for name in names]
+            entries = [_entry(name, function, arrays=arrays) for name in names]
             taken = [entry.name for entry in entries if entry.name in self._entries]
             if taken:
                 raise ValueError(f"{taken[0]} is registered already")
@@ -128,7 +137,7 @@ class Registry:
         return self._entries[name]
 
 
-def _entry(name: str, function: Callable[..., Any]) -> Entry:
+def _entry(name: str, function: Callable[..., Any], *, arrays: bool) -> Entry:
     if not inspect.getdoc(function):
         raise ValueError(f"{name} has no docstring")
     hints = typing.get_type_hints(function)
@@ -150,7 +159,8 @@ def _entry(name: str, function: Callable[..., Any]) -> Entry:
     family = function.__module__.rpartition(".")[2]
     if any(one.name.endswith("_") for one in parameters):
         raise ValueError(f"{name}: two trailing underscores")
-    return Entry(name, family, _renamed(function), tuple(parameters), hints["return"], services)
+    made = _renamed(function)
+    return Entry(name, family, made, tuple(parameters), hints["return"], services, arrays)
 
 
 def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,6 +177,20 @@ def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**{names.get(name, name): value for name, value in arguments.items()})
 
     return call
+
+
+def check_numbers(value: Any, where: str) -> None:
+    """Refuse an image of which a band holds arrays; other values pass.
+
+    Raises:
+        ServiceError: 400: a band does.
+    """
+    for band in value.bands if isinstance(value, Image) else ():
+        if band.type.dimensions:
+            raise bad_request(
+                f"{where}: The band '{band.name}' holds arrays of {band.type.dimensions} "
+                "dimension(s); bands of numbers are needed (Image.arrayFlatten makes them)."
+            )
 
 
 def bad_request(message: str) -> ServiceError:

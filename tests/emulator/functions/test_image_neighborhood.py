@@ -196,4 +196,3 @@ def test_what_cannot_be_reduced_is_refused(studio):
     assert "several inputs" in studio.refused(image.reduceNeighborhood(two, square))
     assert "'iterations'" in studio.refused(image.focalMax(1, "square", "pixels", 0))
     assert "Unknown kernel type 'star'" in studio.refused(image.focalMax(1, "star"))
-    assert "not implemented" in studio.refused(image.neighborhoodToArray(square))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from water_gee.emulator.functions import (
     aggregate,
+    array,
     classifier,
     collection,
     constructors,
@@ -15,11 +16,13 @@ from water_gee.emulator.functions import (
     filter,  # noqa: A004 - Earth Engine's name
     filter_expression,
     geometry,
+    image_array,
     image_bands,
     image_expression,
     image_logic,
     image_mask,
     image_math,
+    image_matrix,
     image_misc,
     image_neighborhood,
     image_reduce,
@@ -41,6 +44,7 @@ from water_gee.emulator.functions import (
 
 FAMILIES = (
     aggregate,
+    array,
     classifier,
     collection,
     constructors,
@@ -52,11 +56,13 @@ FAMILIES = (
     filter,
     filter_expression,
     geometry,
+    image_array,
     image_bands,
     image_expression,
     image_logic,
     image_mask,
     image_math,
+    image_matrix,
     image_misc,
     image_neighborhood,
     image_reduce,

@@ -38,7 +38,7 @@ def load(services: Services, id: str, version: int = -1) -> Image:
 
 @REGISTRY.function("Image.constant")
 def constant(value: Any) -> Image:
-    """Return an image of a number, or of a list of numbers, everywhere."""
+    """Return an image of a number, an array, or a list of these everywhere."""
     if isinstance(value, Image):
         return value
     if isinstance(value, list) and not value:
@@ -48,7 +48,7 @@ def constant(value: Any) -> Image:
     return image
 
 
-@REGISTRY.function("Image.select")
+@REGISTRY.function("Image.select", arrays=True)
 def select(input: Image, bandSelectors: list[Any], newNames: list[str] | None = None) -> Image:
     """Return the bands that names, patterns or indices say, renamed if asked."""
     chosen = [band for selector in bandSelectors for band in _matching(input, selector)]
@@ -96,13 +96,13 @@ def _renamed(bands: Sequence[Band], names: Sequence[Any], where: str) -> list[Ba
     return [replace(band, name=name) for band, name in zip(bands, fresh, strict=True)]
 
 
-@REGISTRY.function("Image.rename")
+@REGISTRY.function("Image.rename", arrays=True)
 def rename(input: Image, names: list[str]) -> Image:
     """Return the image with new names for all its bands."""
     return input.with_bands(_renamed(input.bands, names, "Image.rename"))
 
 
-@REGISTRY.function("Image.regexpRename")
+@REGISTRY.function("Image.regexpRename", arrays=True)
 def regexp_rename(input: Image, regex: str, replacement: str, all: bool = True) -> Image:
     """Return the image with a pattern replaced in its bands' names; `$1` is the first group."""
     try:
@@ -114,13 +114,13 @@ def regexp_rename(input: Image, regex: str, replacement: str, all: bool = True) 
     return input.with_bands(_renamed(input.bands, names, "Image.regexpRename"))
 
 
-@REGISTRY.function("Image.slice")
+@REGISTRY.function("Image.slice", arrays=True)
 def slice_bands(image: Image, start: int, end: int | None = None) -> Image:
     """Return a run of bands by position; negative positions count from the end."""
     return image.with_bands(image.bands[start:end])
 
 
-@REGISTRY.function("Image.addBands")
+@REGISTRY.function("Image.addBands", arrays=True)
 def add_bands(
     dstImg: Image, srcImg: Image, names: list[str] | None = None, overwrite: bool = False
 ) -> Image:
@@ -143,13 +143,13 @@ def cat(images: list[Any]) -> Image:
     return found[0].with_bands(uniquely_named(band for image in found for band in image.bands))
 
 
-@REGISTRY.function("Image.bandNames")
+@REGISTRY.function("Image.bandNames", arrays=True)
 def band_names(image: Image) -> list[Any]:
     """Return the names of the bands, in order."""
     return list(image.names)
 
 
-@REGISTRY.function("Image.bandTypes")
+@REGISTRY.function("Image.bandTypes", arrays=True)
 def band_types(image: Image) -> dict[str, Any]:
     """Return the pixel type of each band, by name."""
     return {band.name: band.type for band in image.bands}
@@ -169,23 +169,27 @@ def metadata(image: Image, property: str, name: str | None = None) -> Image:
 
 def as_type(band: Band, kind: PixelType) -> Band:
     """Return a band cast to a type; whole numbers are cut off towards zero and clamped."""
+    kind = replace(kind, dimensions=band.type.dimensions)
     if kind.precision != "int":
         return replace(band, type=kind, node=cast(band.node, kind))
     if _holds(kind, band.type):
         return replace(band, type=kind, node=cast(band.node, kind))
+    node = pointwise([band.node], lambda values: clamped(values, kind), kind, "cast")
+    return replace(band, type=kind, node=node)
+
+
+def clamped(values: Values, kind: PixelType) -> Values:
+    """Return numbers as a type holds them; whole ones are cut off towards zero and clamped."""
+    if kind.precision != "int":
+        return values.astype(kind.dtype, copy=False)
     low, high = _bounds(kind)
-    whole = band.type.precision == "int"
-
-    def clamped(values: Values) -> Values:
-        if whole:
-            return np.asarray(np.clip(values, low, high))
-        # The largest doubles below 2^63 fit; beyond, the cast itself would wrap.
-        cut = np.clip(np.nan_to_num(np.trunc(values), nan=0.0), float(low), float(high))
-        if high > 2**53:
-            cut = np.where(cut >= float(high), high, cut.astype(np.int64))
-        return np.asarray(cut)
-
-    return replace(band, type=kind, node=pointwise([band.node], clamped, kind, "cast"))
+    if values.dtype.kind != "f":
+        return np.asarray(np.clip(values, low, high))
+    # The largest doubles below 2^63 fit; beyond, the cast itself would wrap.
+    cut = np.clip(np.nan_to_num(np.trunc(values), nan=0.0), float(low), float(high))
+    if high > 2**53:
+        cut = np.where(cut >= float(high), high, cut.astype(np.int64))
+    return np.asarray(cut)
 
 
 def _bounds(kind: PixelType) -> tuple[int, int]:
@@ -204,7 +208,7 @@ def _holds(kind: PixelType, inner: PixelType) -> bool:
     return low <= inner.minimum and inner.maximum <= high
 
 
-_CASTS: dict[PixelType, tuple[str, ...]] = {
+CASTS: dict[PixelType, tuple[str, ...]] = {
     FLOAT: ("float", "toFloat"),
     DOUBLE: ("double", "toDouble"),
     PixelType("int", *INTEGER_RANGES["uint8"]): ("uint8", "toUint8", "byte", "toByte"),
@@ -225,8 +229,8 @@ def _cast_to(kind: PixelType) -> Any:
     return convert
 
 
-for _kind, _names in _CASTS.items():
-    REGISTRY.function(*(f"Image.{_name}" for _name in _names))(_cast_to(_kind))
+for _kind, _names in CASTS.items():
+    REGISTRY.function(*(f"Image.{_name}" for _name in _names), arrays=True)(_cast_to(_kind))
 
 
 @REGISTRY.function("Image.cast")

@@ -35,16 +35,15 @@ LOGIC: dict[str, Binary] = {
 for _name, _operator in LOGIC.items():
     _function: Callable[[Image, Image], Image] = binary_function(f"Image.{_name}", _operator)
     _function.__module__ = __name__  # the family it is listed under
-    REGISTRY.function(f"Image.{_name}")(_function)
+    REGISTRY.function(f"Image.{_name}", arrays=True)(_function)
 
 
-@REGISTRY.function("Image.not")
+@REGISTRY.function("Image.not", arrays=True)
 def logical_not(value: Image) -> Image:
     """Say where the value is 0."""
-    bands = [
-        replace(
-            band, type=BOOLEAN, node=pointwise([band.node], lambda values: values == 0, BOOLEAN)
-        )
-        for band in value.bands
-    ]
+    bands = []
+    for band in value.bands:
+        kind = replace(BOOLEAN, dimensions=band.type.dimensions)
+        node = pointwise([band.node], lambda values: values == 0, kind)
+        bands.append(replace(band, type=kind, node=node))
     return inherited(value, bands)

@@ -16,7 +16,7 @@ from water_gee.emulator.geodesy import union
 from water_gee.emulator.nodes import Blockwise, Placed
 from water_gee.emulator.pixels import Block, Context, Grid, Mask, Node, Values, Window
 from water_gee.emulator.regions import inside
-from water_gee.emulator.registry import REGISTRY, bad_request
+from water_gee.emulator.registry import REGISTRY, bad_request, check_numbers
 from water_gee.emulator.values import Band, Collection, Geometry, Image, PixelType
 
 if TYPE_CHECKING:
@@ -60,12 +60,16 @@ def _updated(block: Block, mask: Block) -> Block:
     return Block(block.values, times(block.mask, opacity(mask)))
 
 
-@REGISTRY.function("Image.updateMask")
+@REGISTRY.function("Image.updateMask", arrays=True)
 def update_mask(image: Image, mask: Image) -> Image:
     """Return the image with its mask multiplied by the values of another image."""
+    check_numbers(mask, "Image.updateMask, argument 'mask'")
     masks = one_for_all(image, mask, "Image.updateMask", "mask")
     return image.with_bands(
-        replace(band, node=Blockwise((band.node, one.node), _updated, band.node.dtype))
+        replace(
+            band,
+            node=Blockwise((band.node, one.node), _updated, band.node.dtype, item=band.node.item),
+        )
         for band, one in zip(image.bands, masks, strict=True)
     )
 
@@ -82,7 +86,7 @@ def self_mask(image: Image) -> Image:
     )
 
 
-@REGISTRY.function("Image.mask")
+@REGISTRY.function("Image.mask", arrays=True)
 def mask(image: Image, mask: Image | None = None) -> Image:
     """Return the image's mask as an image, or the image with another mask."""
     if mask is None:
@@ -92,6 +96,8 @@ def mask(image: Image, mask: Image | None = None) -> Image:
             )
             for band in image.bands
         )
+    for one in (image, mask):
+        check_numbers(one, "Image.mask")
     masks = one_for_all(image, mask, "Image.mask", "mask")
     return image.with_bands(
         replace(band, node=Blockwise((band.node, one.node), _remasked(band.type), band.node.dtype))
@@ -101,7 +107,7 @@ def mask(image: Image, mask: Image | None = None) -> Image:
 
 def _mask_values(block: Block) -> Block:
     if block.mask is None:
-        return Block(np.broadcast_to(np.float32(1), block.values.shape))
+        return Block(np.broadcast_to(np.float32(1), block.shape))
     return Block(block.mask.astype(np.float32))
 
 
@@ -213,14 +219,14 @@ def overlay(low: Block, high: Block) -> Block:
     return Block(values, tidy(total.astype(np.float32)))
 
 
-@REGISTRY.function("Image.clip")
+@REGISTRY.function("Image.clip", arrays=True)
 def clip(input: Image, geometry: Any) -> Image:
     """Return the image masked where pixel centres lie outside a geometry or feature."""
     region: Geometry = coerce(geometry, Geometry, "Image.clip, argument 'geometry'")
     return replace(clipped(input, region), footprint=region)
 
 
-@REGISTRY.function("Image.clipToCollection")
+@REGISTRY.function("Image.clipToCollection", arrays=True)
 def clip_to_collection(input: Image, collection: Any) -> Image:
     """Return the image masked where pixel centres lie outside all features of a collection."""
     found: Collection = coerce(
@@ -245,6 +251,7 @@ def clipped(image: Image, region: Geometry) -> Image:
                 (band.node, within),
                 lambda block, region: Block(block.values, tidy(times(block.mask, region.values))),
                 band.node.dtype,
+                item=band.node.item,
             ),
         )
         for band in image.bands

@@ -43,7 +43,9 @@ def apply_binary(operator: Binary, one: Image, two: Image, where: str) -> Image:
     bands = []
     for name, first, second in paired(one, two, where):
         kind = operator.rule(first.type, second.type)
-        node = pointwise([first.node, second.node], operator.make(kind.dtype), kind, operator.kind)
+        kind = replace(kind, dimensions=max(first.type.dimensions, second.type.dimensions))
+        function = operator.make(kind.dtype)
+        node = pointwise([first.node, second.node], function, kind, operator.kind, where)
         bands.append(placed_like(Band(name, kind, node), first, second))
     return inherited(one, bands, two)
 
@@ -174,18 +176,20 @@ BITWISE: dict[str, Binary] = {
     ),
 }
 
-_OLD_NAMES = {
+OLD_NAMES = {
     "firstNonZero": "first_nonzero",
     "bitwiseAnd": "bitwise_and",
     "bitwiseOr": "bitwise_or",
     "bitwiseXor": "bitwise_xor",
     "leftShift": "left_shift",
     "rightShift": "right_shift",
+    "bitwiseNot": "bitwise_not",
 }
+"""Hidden old names."""
 
 for _name, _operator in {**BINARY, **BITWISE}.items():
-    _wire = [f"Image.{name}" for name in (_name, _OLD_NAMES.get(_name)) if name is not None]
-    REGISTRY.function(*_wire)(binary_function(_wire[0], _operator))
+    _wire = [f"Image.{name}" for name in (_name, OLD_NAMES.get(_name)) if name is not None]
+    REGISTRY.function(*_wire, arrays=True)(binary_function(_wire[0], _operator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ def apply_unary(operation: Unary, image: Image) -> Image:
     """Return an operation applied to each band."""
     bands = []
     for band in image.bands:
-        kind = operation.rule(band.type)
+        kind = replace(operation.rule(band.type), dimensions=band.type.dimensions)
         node = pointwise([band.node], operation.function, kind)
         bands.append(replace(band, type=kind, node=node))
     return inherited(image, bands)
@@ -308,8 +312,8 @@ UNARY: dict[str, Unary] = {
 }
 
 for _name, _operation in UNARY.items():
-    _wire = [f"Image.{_name}"] + (["Image.bitwise_not"] if _name == "bitwiseNot" else [])
-    REGISTRY.function(*_wire)(_unary_function(_operation))
+    _wire = [f"Image.{name}" for name in (_name, OLD_NAMES.get(_name)) if name is not None]
+    REGISTRY.function(*_wire, arrays=True)(_unary_function(_operation))
 
 
 @REGISTRY.function("Image.clamp")

@@ -21,6 +21,7 @@ from water_gee.emulator.values import (
     Feature,
     Geometry,
     Image,
+    PixelType,
     Projection,
     Reducer,
     merged,
@@ -156,7 +157,13 @@ def reduce_regions(
 
 def _with_gaps(values: Values, mask: Values, keep: Sequence[int]) -> list[Any]:
     observed = (mask > 0).tolist()
-    return [values[place].item() if observed[place] else None for place in keep]
+    return [_pixel(values[place]) if observed[place] else None for place in keep]
+
+
+def _pixel(value: Any) -> Any:
+    """Return what a pixel holds: a number, or an array."""
+    held = np.asarray(value)
+    return held.item() if held.ndim == 0 else Array(held, PixelType.of_dtype(held.dtype))
 
 
 def _sampled(gathered: Gathered, keep: Sequence[int]) -> list[list[Any]]:
@@ -204,7 +211,7 @@ def _numbered(features: Sequence[Feature]) -> Collection:
     )
 
 
-@REGISTRY.function("Image.sample")
+@REGISTRY.function("Image.sample", arrays=True)
 def sample(
     services: Services,
     image: Image,
@@ -243,7 +250,7 @@ def sample(
     )
 
 
-@REGISTRY.function("Image.sampleRegions")
+@REGISTRY.function("Image.sampleRegions", arrays=True)
 def sample_regions(
     services: Services,
     image: Image,

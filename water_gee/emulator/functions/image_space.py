@@ -35,7 +35,7 @@ EQUAL_AREA = "EPSG:6933"
 """Cylindrical equal-area on WGS 84: areas there are areas on the ellipsoid."""
 
 
-@REGISTRY.function("Image.projection")
+@REGISTRY.function("Image.projection", arrays=True)
 def projection(image: Image) -> Projection:
     """Return the default projection, the same for all bands."""
     return default_projection(image, "Image.projection")
@@ -81,7 +81,7 @@ def on_its_grid(projection: Projection, node: Node) -> Node:
     return Warp(node, projection.grid)
 
 
-@REGISTRY.function("Image.reproject")
+@REGISTRY.function("Image.reproject", arrays=True)
 def reproject(
     image: Image,
     crs: Projection,
@@ -96,7 +96,7 @@ def reproject(
     )
 
 
-@REGISTRY.function("Image.setDefaultProjection")
+@REGISTRY.function("Image.setDefaultProjection", arrays=True)
 def set_default_projection(
     image: Image,
     crs: Projection,
@@ -131,7 +131,7 @@ def _resampled(band: Band, mode: str) -> Band:
     return replace(band, node=node, type=kind)
 
 
-@REGISTRY.function("Image.clipToBoundsAndScale")
+@REGISTRY.function("Image.clipToBoundsAndScale", arrays=True)
 def clip_to_bounds_and_scale(
     input: Image,
     geometry: Geometry | None = None,
