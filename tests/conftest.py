@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import random
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,13 @@ def _no_outside_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own catalogue or server must not reach a test."""
     for name in ("WATER_GEE_URL", "WATER_GEE_CATALOG"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_tasks(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test's deployments are not entered among a developer's own."""
+    record = tmp_path_factory.getbasetemp() / f"tasks-{uuid.uuid4().hex}.sqlite"
+    monkeypatch.setenv("WATER_GEE_TASKS", str(record))
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,8 @@ def fakes(monkeypatch):
     def polygons(source, out):
         out.write_text("polygons")
 
-    def deploy_to_gee(model, asset_id, aoi, overwrite, progress):
-        fake.note("deploy", asset_id=asset_id, overwrite=overwrite)
+    def deploy_to_gee(model, asset_id, aoi, if_exists, progress):
+        fake.note("deploy", asset_id=asset_id, overwrite=if_exists == "overwrite")
         fake.assets.add(asset_id)
         return types.SimpleNamespace(assets=(asset_id,))
 

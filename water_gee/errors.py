@@ -198,12 +198,17 @@ class ExportFailedError(DeployError):
 
     Attributes:
         failures: Asset id -> the service's message.
+        total: How many maps there were to be, None where nobody counted.
     """
 
-    def __init__(self, failures: dict[str, str]) -> None:
+    def __init__(self, failures: dict[str, str], total: int | None = None) -> None:
         self.failures = failures
-        shown = "; ".join(f"{asset}: {why}" for asset, why in failures.items())
-        super().__init__(f"{len(failures)} export(s) failed: {shown}")
+        self.total = total
+        first = list(failures.items())[:3]
+        shown = "; ".join(f"{asset}: {why}" for asset, why in first)
+        rest = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
+        of_all = f" of {total}" if total is not None and total > 1 else ""
+        super().__init__(f"{len(failures)}{of_all} export(s) failed: {shown}{rest}")
 
 
 class EmulatorError(WaterGeeError):

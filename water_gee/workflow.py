@@ -342,7 +342,7 @@ class _Run:
                 asset,
                 aoi=self.area,
                 # What an earlier run of this folder put there may be replaced.
-                overwrite=self.asked.asset_id is None or asset in ours,
+                if_exists="overwrite" if self.asked.asset_id is None or asset in ours else "fail",
                 progress=self.progress,
             )
             return (), {"assets": list(done.assets)}

@@ -70,6 +70,7 @@ def test_the_deployed_pixel_network_equals_keras(served, skip_bands):
 
 def test_a_deployed_map_equals_the_local_one_pixel_by_pixel(served, monkeypatch):
     monkeypatch.setattr(export, "feature_image", lambda recipe: ee.Image(FEATURES))
+    monkeypatch.setattr(export, "check_season", lambda recipes, area: None)
     trained = TrainedModel(undecided(small_cnn()), RECIPE, {"cells": [c.id for c in CELLS]})
     done = deploy_to_gee(trained, TARGET, progress=False)
     assert done.checked.pixels > 3000
@@ -89,13 +90,14 @@ def test_a_deployed_map_equals_the_local_one_pixel_by_pixel(served, monkeypatch)
     other = TrainedModel(undecided(small_cnn(), seed=3), RECIPE, trained.record)
     with pytest.raises(DeployError, match="is there already"):
         deploy_to_gee(other, TARGET, progress=False)
-    replaced = deploy_to_gee(other, TARGET, overwrite=True, progress=False)
+    replaced = deploy_to_gee(other, TARGET, if_exists="overwrite", progress=False)
     assert len(replaced.tasks) == 1
     assert ee.data.getAsset(TARGET)["properties"]["water_gee_model"] == other.digest()
 
 
 def test_several_years_make_a_collection_that_can_be_filtered(served, monkeypatch):
     monkeypatch.setattr(export, "feature_image", lambda recipe: ee.Image(FEATURES))
+    monkeypatch.setattr(export, "check_season", lambda recipes, area: None)
     trained = TrainedModel(undecided(small_cnn()), RECIPE, {"cells": [CELLS[0].id]})
     done = deploy_to_gee(trained, TARGET, years=[2019, 2021], progress=False)
     assert done.assets == (f"{TARGET}/2019", f"{TARGET}/2021")

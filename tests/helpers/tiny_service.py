@@ -28,8 +28,10 @@ class TinyService:
         self.values, self.names, self.flip, self.spoil = values, names, flip, spoil
         self.west, self.north, self.step = west, north, step
         self.assets, self.operations, self.requests = {}, {}, []
+        self.policies, self.denied = {}, False
         self.pixel_requests = 0
         self.outcome = "SUCCEEDED"  # of exports; a tuple ("FAILED", message) fails them
+        self.refusal = None  # what starting a task is refused with
         self.polls = 2  # looks at a task until it has ended
         self._numbers = itertools.count(1)
 
@@ -40,6 +42,10 @@ class TinyService:
             "computePixels",
             "getAsset",
             "createAsset",
+            "deleteAsset",
+            "listAssets",
+            "getIamPolicy",
+            "setIamPolicy",
             "listOperations",
             "getOperation",
             "newTaskId",
@@ -101,7 +107,34 @@ class TinyService:
         raise ee.EEException("Asset not found.") from googleapiclient.errors.HttpError(answer, b"")
 
     def createAsset(self, value, path):  # noqa: N802
+        if self.denied:
+            self._refuse(
+                403, f"Permission 'earthengine.assets.create' denied on resource '{path}'."
+            )
         self.assets[path] = {"type": value["type"], "name": path}
+
+    def deleteAsset(self, asset_id):  # noqa: N802
+        del self.assets[asset_id]
+
+    def listAssets(self, params):  # noqa: N802
+        parent = params["parent"]
+        return {
+            "assets": [
+                asset for name, asset in self.assets.items() if name.rpartition("/")[0] == parent
+            ]
+        }
+
+    def getIamPolicy(self, asset_id):  # noqa: N802
+        owner = {"role": "roles/owner", "members": ["user:me@example.com"]}
+        return self.policies.get(asset_id, {"etag": "a", "bindings": [owner]})
+
+    def setIamPolicy(self, asset_id, policy):  # noqa: N802
+        self.policies[asset_id] = policy
+
+    @staticmethod
+    def _refuse(status, message):
+        answer = httplib2.Response({"status": str(status)})
+        raise ee.EEException(message) from googleapiclient.errors.HttpError(answer, b"")
 
     # -------------------------------------------------------------------------------- tasks
 
@@ -110,6 +143,10 @@ class TinyService:
 
     def exportImage(self, request_id, request):  # noqa: N802
         name = f"projects/local/operations/{request_id}"
+        if name in self.operations:
+            return self.operations[name]
+        if self.refusal:
+            self._refuse(400, self.refusal)
         self.requests.append(request)
         self.operations[name] = {
             "name": name,
@@ -117,10 +154,10 @@ class TinyService:
             "request": request,
             "metadata": {"state": "PENDING", "description": request["description"]},
         }
-        return {"name": name}
+        return self.operations[name]
 
     def listOperations(self):  # noqa: N802
-        return list(self.operations.values())
+        return list(self.operations.values())[::-1]
 
     def getOperation(self, name):  # noqa: N802
         operation = self.operations[name]
@@ -153,13 +190,23 @@ def destination_of(request):
 
 def properties_of(image):
     """What `Element.set` puts on an image, from its wire form."""
-    found, todo = {}, [ee.serializer.encode(image)]
+    expression = image if isinstance(image, dict) else ee.serializer.encode(image)
+    shared = expression["values"]
+
+    def constant(node):
+        return (
+            constant(shared[node["valueReference"]])
+            if "valueReference" in node
+            else node["constantValue"]
+        )
+
+    found, todo = {}, [expression]
     while todo:
         value = todo.pop()
         if isinstance(value, dict):
             if value.get("functionName") == "Element.set":
                 arguments = value["arguments"]
-                found[arguments["key"]["constantValue"]] = arguments["value"]["constantValue"]
+                found[constant(arguments["key"])] = constant(arguments["value"])
             todo.extend(value.values())
         elif isinstance(value, list):
             todo.extend(value)

@@ -9,7 +9,7 @@ from ee import EEException, data
 
 from water_gee import session
 from water_gee.deploy.service import asking
-from water_gee.errors import AssetIdError, DeployError
+from water_gee.errors import AssetIdError
 
 JOB = "water_gee_job"
 """The property by which an asset says what it is a result of."""
@@ -66,6 +66,27 @@ def look_up(asset_id: str) -> dict[str, Any] | None:
     return found
 
 
+def children(asset_id: str) -> dict[str, dict[str, Any]]:
+    """What lies right below a collection or folder, by id.
+
+    Raises:
+        DeployError: The service refused.
+    """
+    with asking(f"cannot list {asset_id}"):
+        listed: list[dict[str, Any]] = data.listAssets({"parent": asset_id})["assets"]
+    return {f"{asset_id}/{str(asset['name']).rpartition('/')[2]}": asset for asset in listed}
+
+
+def remove(asset_id: str) -> None:
+    """Remove an asset.
+
+    Raises:
+        DeployError: The service refused.
+    """
+    with asking(f"cannot remove {asset_id}"):
+        data.deleteAsset(asset_id)
+
+
 def job_of(asset: dict[str, Any]) -> str | None:
     """The job that an asset is the result of, if it is one of ours."""
     job = asset.get("properties", {}).get(JOB)
@@ -87,25 +108,6 @@ def check_parent(asset_id: str) -> None:
             f"{asset_id}: there is no folder {parent}; make it with "
             f"`earthengine create folder {parent}`"
         )
-
-
-def lacks_collection(asset_id: str) -> bool:
-    """Whether an image collection has to be made there, and can be.
-
-    Raises:
-        AssetIdError: There is no folder to put it into.
-        DeployError: Something else stands there, or the service refused.
-    """
-    standing = look_up(asset_id)
-    if standing is None:
-        check_parent(asset_id)
-        return True
-    if standing.get("type") not in {"IMAGE_COLLECTION", "FOLDER"}:
-        raise DeployError(
-            f"{asset_id} is there and is no collection ({standing.get('type')}), but maps of "
-            "several years need one; give another id"
-        )
-    return False
 
 
 def make_collection(asset_id: str) -> None:

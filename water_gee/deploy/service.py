@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import ee
@@ -10,7 +11,7 @@ import numpy as np
 from ee import data
 
 from water_gee import session
-from water_gee.errors import DeployError
+from water_gee.errors import DeployError, SessionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ FILL = 255.0
 """Stands for masked pixels on the way: arrays carry no mask, and no feature is ever so large."""
 
 
+_DENIED = re.compile(r"permission.* denied|does not have .*permission|insufficient perm", re.I)
+
+
 @contextlib.contextmanager
 def asking(what: str) -> Iterator[None]:
     """Turn what the service answers to a wrong request into one line.
@@ -33,14 +37,27 @@ def asking(what: str) -> Iterator[None]:
         what: What was asked for, to be put before the service's words.
 
     Raises:
-        DeployError: The service refused.
-        SessionError: It is gone, or refuses the account.
+        DeployError: The service refused, or the account may not do this.
+        SessionError: It is gone, or refuses the account altogether.
     """
     try:
         with session.talking():
             yield
     except ee.EEException as error:
-        raise DeployError(f"{what}: {' '.join(str(error).split())}") from error
+        raise DeployError(f"{what}: {words(error)}") from error
+    except SessionError as error:
+        cause = error.__cause__
+        if isinstance(cause, ee.EEException) and _DENIED.search(str(cause)):
+            raise DeployError(
+                f"{what}: {words(cause)}; give an id in a project that is yours, or ask its owner "
+                "for the role roles/earthengine.writer"
+            ) from error
+        raise
+
+
+def words(error: BaseException) -> str:
+    """What the service said, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def fetch(image: ee.Image, grid: Grid, what: str) -> FloatArray:

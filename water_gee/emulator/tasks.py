@@ -45,6 +45,12 @@ POLL_SECONDS = 0.5
 
 LOCK_FILE = "tasks.lock"
 
+_COLUMNS = (
+    "id, project, state, kind, description, priority, attempt, progress, created, started, "
+    "updated, ended, error"
+)
+"""Everything about an operation but its request."""
+
 
 class TaskFailedOnPurpose(Exception):  # noqa: N818 - not an error
     """The task is one of those that are to fail."""
@@ -64,7 +70,7 @@ class Operation:
         state: `PENDING`, `RUNNING`, `CANCELLING`, `SUCCEEDED`, `CANCELLED` or `FAILED`.
         kind: `EXPORT_IMAGE`.
         description: The caller's name for it.
-        request: What was asked for, in wire form.
+        target: The asset it made; empty while there is none.
         priority: Higher first.
         attempt: How many times it was begun.
         progress: From 0 to 1.
@@ -80,7 +86,7 @@ class Operation:
     state: str
     kind: str
     description: str
-    request: Mapping[str, Any]
+    target: str
     priority: int
     attempt: int
     progress: float
@@ -117,7 +123,7 @@ class Operation:
             return shown
         shown["done"] = True
         if self.state == SUCCEEDED:
-            metadata["destinationUris"] = [rest_name(ExportRequest.of(self.request).asset_id)]
+            metadata["destinationUris"] = [rest_name(self.target)]
             shown["response"] = {
                 "@type": "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
             }
@@ -153,6 +159,7 @@ class Tasks:
         self._stopping = False
         self._lock_file: int | None = None
         self._running: dict[str, Context] = {}
+        self._targets: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._work, name=f"task-{number}", daemon=True)
             for number in range(workers)
@@ -219,17 +226,21 @@ class Tasks:
         Raises:
             ServiceError: 404: there is none of that id.
         """
-        row = self._query("SELECT * FROM operations WHERE id = ?", operation_id).fetchone()
+        row = self._query(
+            f"SELECT {_COLUMNS} FROM operations WHERE id = ?", operation_id
+        ).fetchone()
         if row is None:
             raise operation_missing(operation_id)
-        return _operation(row)
+        return self._operation(row)
 
     def all(self, project: str) -> list[Operation]:
         """Return a project's operations, the newest first."""
         rows = self._query(
-            "SELECT * FROM operations WHERE project = ? ORDER BY created DESC, rowid DESC", project
+            f"SELECT {_COLUMNS} FROM operations WHERE project = ? "
+            "ORDER BY created DESC, rowid DESC",
+            project,
         )
-        return [_operation(row) for row in rows]
+        return [self._operation(row) for row in rows]
 
     def cancel(self, operation_id: str) -> None:
         """Ask for an operation to end; one that has ended stays as it is.
@@ -264,8 +275,27 @@ class Tasks:
             time.sleep(min(0.05, max(0.0, until - time.monotonic())))
 
     def _by_request(self, request_id: str) -> Operation | None:
-        row = self._query("SELECT * FROM operations WHERE request_id = ?", request_id).fetchone()
-        return None if row is None else _operation(row)
+        row = self._query(
+            f"SELECT {_COLUMNS} FROM operations WHERE request_id = ?", request_id
+        ).fetchone()
+        return None if row is None else self._operation(row)
+
+    def _operation(self, row: sqlite3.Row) -> Operation:
+        return Operation(target=self._target(row["id"], row["state"]), **dict(row))
+
+    def _target(self, operation_id: str, state: str) -> str:
+        """Return the asset that a task made; requests hold megabytes and are read once for it."""
+        if state != SUCCEEDED:
+            return ""
+        if operation_id not in self._targets:
+            self._targets[operation_id] = self._request(operation_id).asset_id
+        return self._targets[operation_id]
+
+    def _request(self, operation_id: str) -> ExportRequest:
+        (text,) = self._query(
+            "SELECT request FROM operations WHERE id = ?", operation_id
+        ).fetchone()
+        return ExportRequest.of(json.loads(text))
 
     def _query(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self.catalog.database.connection().execute(sql, values)
@@ -323,10 +353,11 @@ class Tasks:
             row = connection.execute(
                 "UPDATE operations SET state = ?, attempt = attempt + 1, updated = ?, "
                 "started = COALESCE(started, ?) WHERE id = (SELECT id FROM operations "
-                "WHERE state = ? ORDER BY priority DESC, created, rowid LIMIT 1) RETURNING *",
+                "WHERE state = ? ORDER BY priority DESC, created, rowid LIMIT 1) "
+                f"RETURNING {_COLUMNS}",
                 (RUNNING, now, now, PENDING),
             ).fetchone()
-        return None if row is None else _operation(row)
+        return None if row is None else self._operation(row)
 
     def _run(self, operation: Operation) -> None:
         reported = time.monotonic()
@@ -353,7 +384,7 @@ class Tasks:
                 )
 
         try:
-            request = ExportRequest.of(operation.request)
+            request = self._request(operation.id)
             image = self._compute(request.expression)
             self._check_storage()
             with self._context(operation) as context:
@@ -440,22 +471,3 @@ class Tasks:
 def _now() -> int:
     """Return milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def _operation(row: sqlite3.Row) -> Operation:
-    return Operation(
-        row["id"],
-        row["project"],
-        row["state"],
-        row["kind"],
-        row["description"],
-        json.loads(row["request"]),
-        row["priority"],
-        row["attempt"],
-        row["progress"],
-        row["created"],
-        row["started"],
-        row["updated"],
-        row["ended"],
-        row["error"],
-    )
