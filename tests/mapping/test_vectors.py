@@ -16,6 +16,10 @@ from water_gee.mapping.vectors import polygons
 
 UTM = "EPSG:32648"
 STEP = 0.135 / 501
+COLUMNS = [
+    *("id", "kind", "area_m2", "area_sd_m2", "perimeter_m", "width_m", "length_m", "elongation"),
+    *("islands", "pixels", "touches_unobserved", "touches_edge"),
+]
 
 
 def class_raster(path, values, *, crs="EPSG:4326", transform=None):
@@ -52,13 +56,13 @@ def test_a_lake_with_an_island_keeps_its_hole_and_loses_its_area(tmp_path):
 
     written = polygons(source, tmp_path / "water.gpkg")
 
-    table = geopandas.read_file(tmp_path / "water.gpkg")
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
     assert written.count == len(table) == 1
     body = table.geometry[0]
     assert [len(part.interiors) for part in body.geoms] == [1]
     expected = ellipsoid_area_km2(52 - 15 * STEP, 52 - 5 * STEP, 10 * STEP)
     expected -= ellipsoid_area_km2(52 - 11 * STEP, 52 - 9 * STEP, 4 * STEP)
-    assert table.area_km2[0] == pytest.approx(expected, rel=1e-6)
+    assert table.area_m2[0] / 1e6 == pytest.approx(expected, rel=1e-6)
     assert written.area_km2 == pytest.approx(expected, rel=1e-6)
 
 
@@ -69,8 +73,8 @@ def test_the_area_of_a_wide_body_does_not_follow_great_circles(tmp_path):
         tmp_path / "map.tif", values, transform=Affine(step, 0, 100, 0, -step, 60.0)
     )
     polygons(source, tmp_path / "water.gpkg")
-    table = geopandas.read_file(tmp_path / "water.gpkg")
-    assert table.area_km2[0] == pytest.approx(ellipsoid_area_km2(59.9, 60.0, 6.0), rel=1e-6)
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
+    assert table.area_m2[0] / 1e6 == pytest.approx(ellipsoid_area_km2(59.9, 60.0, 6.0), rel=1e-6)
 
 
 def test_projected_maps_keep_their_crs_and_are_measured_on_the_ellipsoid(tmp_path):
@@ -81,33 +85,33 @@ def test_projected_maps_keep_their_crs_and_are_measured_on_the_ellipsoid(tmp_pat
         tmp_path / "map.tif", values, crs=UTM, transform=Affine(30, 0, 850000, 0, -30, 5700000)
     )
     polygons(source, tmp_path / "water.gpkg")
-    table = geopandas.read_file(tmp_path / "water.gpkg")
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
     assert table.crs == pyproj.CRS(UTM)
     scale = (
         pyproj.Proj(UTM).get_factors(*pyproj.Proj(UTM)(850450, 5699550, inverse=True)).areal_scale
     )
     assert scale > 1.002
-    assert table.area_km2[0] == pytest.approx(0.09 / scale, rel=1e-5)
+    assert table.area_m2[0] / 1e6 == pytest.approx(0.09 / scale, rel=1e-5)
 
 
 def test_pixels_that_touch_at_a_corner_are_one_valid_body(tmp_path):
     values = np.eye(12, dtype=np.uint8)
     values[0, 11] = 1
     source = class_raster(tmp_path / "map.tif", values)
-    polygons(source, tmp_path / "water.gpkg", minimum_km2=0)
-    table = geopandas.read_file(tmp_path / "water.gpkg")
+    polygons(source, tmp_path / "water.gpkg", minimum_m2=0, tolerance=0)
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
     assert len(table) == 2
     assert table.geometry.is_valid.all()
-    pixel = table.area_km2[1]
-    assert table.area_km2[0] == pytest.approx(12 * pixel, rel=1e-3)
+    pixel = table.area_m2[1] / 1e6
+    assert table.area_m2[0] / 1e6 == pytest.approx(12 * pixel, rel=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_polygons_hold_exactly_the_centres_of_water_pixels(tmp_path, seed):
     values = (np.random.default_rng(seed).random((25, 30)) < 0.45).astype(np.uint8)
     source = class_raster(tmp_path / "map.tif", values)
-    polygons(source, tmp_path / "water.gpkg", minimum_km2=0)
-    table = geopandas.read_file(tmp_path / "water.gpkg")
+    polygons(source, tmp_path / "water.gpkg", minimum_m2=0, tolerance=0)
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
     col, row = np.meshgrid(np.arange(30) + 0.5, np.arange(25) + 0.5)
     x, y = 104.0 + STEP * col, 52.0 - STEP * row
     covered = sum(
@@ -122,7 +126,7 @@ def test_small_bodies_are_left_out_and_counted(tmp_path):
     values[2, 2] = 1
     values[10:15, 10:15] = 1
     source = class_raster(tmp_path / "map.tif", values)
-    written = polygons(source, tmp_path / "water.gpkg", minimum_km2=0.001)
+    written = polygons(source, tmp_path / "water.gpkg", minimum_m2=1000)
     assert (written.count, written.dropped) == (1, 1)
 
 
@@ -132,9 +136,9 @@ def test_rows_go_from_the_largest_to_the_smallest(tmp_path):
     values[10:19, 10:19] = 1
     values[5:9, 0:4] = 1
     polygons(class_raster(tmp_path / "map.tif", values), tmp_path / "water.gpkg")
-    table = geopandas.read_file(tmp_path / "water.gpkg")
+    table = geopandas.read_file(tmp_path / "water.gpkg", layer="water")
     assert list(table["id"]) == [1, 2, 3]
-    assert table.area_km2.is_monotonic_decreasing
+    assert table.area_m2.is_monotonic_decreasing
 
 
 def test_what_was_not_observed_is_no_water(tmp_path):
@@ -142,15 +146,15 @@ def test_what_was_not_observed_is_no_water(tmp_path):
     values[5:15, 5:15] = 1
     values[5:15, 9:11] = 255
     polygons(class_raster(tmp_path / "map.tif", values), tmp_path / "water.gpkg")
-    assert len(geopandas.read_file(tmp_path / "water.gpkg")) == 2
+    assert len(geopandas.read_file(tmp_path / "water.gpkg", layer="water")) == 2
 
 
 def test_a_dry_map_gives_an_empty_layer_with_its_columns(tmp_path):
     source = class_raster(tmp_path / "map.tif", np.zeros((9, 9)))
     assert polygons(source, tmp_path / "water.gpkg").count == 0
-    info = pyogrio.read_info(tmp_path / "water.gpkg")
+    info = pyogrio.read_info(tmp_path / "water.gpkg", layer="water")
     assert info["features"] == 0
-    assert list(info["fields"]) == ["id", "area_km2", "perimeter_km"]
+    assert list(info["fields"]) == COLUMNS
     assert info["crs"] == "EPSG:4326"
 
 

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyogrio
 
-from water_gee import metrics, raster
 from water_gee.errors import StoreError
 from water_gee.files import write_bytes
 from water_gee.imagery.store import LABELS, TileStore
 from water_gee.journal import file_digest
-from water_gee.mapping import page, pictures
+from water_gee.mapping import areas, maps, page, pictures, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -146,18 +145,17 @@ def _facts(folder: Path) -> list[tuple[str, str]]:
     facts = []
     chart = folder / "map.tif"
     if chart.exists():
-        found = raster.read(chart, bands=[1])
-        codes = found.values[0]
-        seen = codes != raster.NOT_OBSERVED
-        if found.grid.crs:
-            area = metrics.area_km2(codes, found.grid.transform, crs=found.grid.crs)
-            whole = metrics.area_km2(seen.astype("uint8"), found.grid.transform, crs=found.grid.crs)
-            facts.append(("water", f"{area:,.1f} km²"))
-            facts.append(("mapped", f"{whole:,.0f} km²"))
-        facts.append(("not observed", f"{100 * (1 - float(seen.mean())):.2f} %"))
+        found = areas.measure(chart, maps.probability_beside(maps.open_map(chart)))
+        doubt = "" if found.sd_km2 is None else f" ± {found.sd_km2:,.1f}"
+        facts.append(("water", f"{found.water_km2:,.1f}{doubt} km²"))
+        facts.append(("mapped", f"{found.water_km2 + found.land_km2:,.0f} km²"))
+        unseen = 100 * (1 - found.observed_pixels / found.pixels)
+        facts.append(("not observed", f"{unseen:.2f} %"))
     bodies = folder / "water.gpkg"
     if bodies.exists():
-        facts.append(("water bodies", f"{pyogrio.read_info(bodies)['features']:,}"))
+        facts.append(
+            ("water bodies", f"{pyogrio.read_info(bodies, layer=vectors.LAYER)['features']:,}")
+        )
     return facts
 
 

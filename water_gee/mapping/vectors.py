@@ -1,9 +1,10 @@
-"""Water polygons of a class raster, with their areas on the ellipsoid, as a GeoPackage."""
+"""Water bodies of a map as polygons: rivers and lakes with their sizes, as a GeoPackage."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,33 +13,42 @@ import numpy as np
 import pyogrio
 import pyproj
 import shapely
-import shapely.geometry
 from pyogrio.errors import DataLayerError, DataSourceError
-from rasterio import features
 
-from water_gee import raster
+from water_gee import metrics
 from water_gee.errors import RasterError
-from water_gee.files import atomic
+from water_gee.files import atomic, remove_leftovers
+from water_gee.mapping import areas, maps, shapes, styles
+from water_gee.mapping.simplify import simplified
+from water_gee.mapping.trace import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    import numpy.typing as npt
 
-    from water_gee.raster import Raster
+    from water_gee.mapping.maps import WaterMap
+    from water_gee.mapping.trace import Bodies
+    from water_gee.windows import Grid
+
+    Floats = npt.NDArray[np.float64]
+    Shapes = npt.NDArray[np.object_]
 
 LAYER = "water"
 """The GeoPackage's one layer."""
 
-MINIMUM_KM2 = 0.0025
+MINIMUM_M2 = 2500.0
 """Smallest water body kept by default: about three Landsat pixels."""
 
+TOLERANCE = 1.0
+"""Pixels; how far a simplified shore may lie from that of the pixels."""
+
 _LONGEST_EDGE_M = 2000.0
-"""Edges are cut to this length before areas are measured, so that a straight line of the raster's
+"""Edges are cut to this length before they are measured, so that a straight line of the raster's
 own coordinates and the shortest line on the ellipsoid do not part."""
 
-_EPOCH = "2000-01-01T00:00:00.000Z"
-"""Written into every file as its date, so that equal maps give equal files."""
+_STEPS = 1.0
+"""Pixels; shores are judged and measured without the steps of the raster, whatever is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,124 +59,225 @@ class WaterBodies:
         path: The GeoPackage.
         count: Polygons in it.
         area_km2: Their area together, on the ellipsoid.
-        dropped: Polygons left out because they were smaller than asked for.
+        dropped: Bodies left out because they were smaller than asked for.
+        dropped_km2: Their area together.
+        kinds: How many of each kind: `river`, `lake`, `unclear`.
     """
 
     path: Path
     count: int
     area_km2: float
     dropped: int
+    dropped_km2: float = 0.0
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 def polygons(
     map_path: Path | str,
     gpkg_path: Path | str,
     *,
-    minimum_km2: float = MINIMUM_KM2,
-    positive: int = 1,
+    minimum_m2: float = MINIMUM_M2,
+    tolerance: float = TOLERANCE,
+    tolerance_m: float | None = None,
+    probability: Path | str | bool = True,
+    progress: bool = False,
 ) -> WaterBodies:
-    """Turn the water of a class raster into polygons.
+    """Turn the water of a map of any size into polygons.
 
     Pixels that touch at a corner belong together, so that a diagonal river is one body. Islands are
-    holes. What was not observed is neither water nor land: a body ends there.
+    holes. What was not observed is neither water nor land: a body ends there, and says so.
+
+    The layer `water` has one multipolygon a row, in the map's CRS, the largest first:
+
+    | column | |
+    |---|---|
+    | `id` | from 1 |
+    | `kind` | `river`, `lake` or `unclear`, by shape: see `water_gee.mapping.shapes` |
+    | `area_m2` | of the body's pixels on the ellipsoid, islands not counted, m² |
+    | `area_sd_m2` | one standard deviation of it, from shores inside pixels: `areas.shore_sd_m2` |
+    | `perimeter_m` | length of the shores without the steps of pixels, islands' with them, m |
+    | `width_m`, `length_m` | mean width and length along the middle, m |
+    | `elongation` | length over width of what was judged |
+    | `islands` | number of holes |
+    | `pixels` | number of water pixels |
+    | `touches_unobserved` | whether pixels that were not observed cut it |
+    | `touches_edge` | whether the map's edge cuts it |
+    | `probability` | mean probability of water, if probabilities are known |
 
     Args:
-        map_path: Class raster, uint8, its first band is read.
-        gpkg_path: The GeoPackage, in the raster's CRS: layer `water`, one multipolygon a row, the
-            largest first, with `id` (from 1), `area_km2` and `perimeter_km` (both on the ellipsoid,
-            holes taken off the area and counted in the perimeter). It appears whole or not at all.
-        minimum_km2: Bodies smaller than this are left out.
-        positive: The class that is water.
+        map_path: Water map: 0 land, 1 water, 255 not observed.
+        gpkg_path: The GeoPackage. It appears whole or not at all, with a style for QGIS.
+        minimum_m2: Bodies smaller than this are left out, m².
+        tolerance: How far a shore may be moved to make it simpler, in pixels; 0 keeps the outline
+            of the pixels. 1 takes away their steps. Areas are those of the pixels either way.
+        tolerance_m: The same in metres, instead of `tolerance`.
+        probability: Probability of water on the same grid; True takes that which `predict` wrote
+            beside the map, if it is there; False none.
+        progress: Whether to draw a bar.
 
     Returns:
         How many polygons, and their area.
 
     Raises:
-        RasterError: No such raster, one without CRS or of floating point, or a full disk.
+        RasterError: No such map, no water map, or a disk that is full.
     """
-    source = raster.read(Path(map_path), bands=[1])
-    if not source.grid.crs:
-        raise RasterError(f"{map_path} has no CRS, so its water has no area; give it one")
-    if not np.issubdtype(source.values.dtype, np.integer):
-        raise RasterError(
-            f"{map_path} holds {source.values.dtype}, not classes; give the map, not probabilities"
-        )
-    bodies = _bodies(source, positive)
-    measured = _measured(bodies, source.grid.crs)
-    kept = measured["area_km2"].to_numpy() >= minimum_km2
-    dropped = int((~kept).sum())
-    # Position breaks ties, so that the order never depends on how the bodies were found.
-    table = measured[kept].sort_values("area_km2", ascending=False, kind="stable")
-    table.insert(0, "id", np.arange(1, len(table) + 1, dtype=np.int32))
-    _write(table, Path(gpkg_path))
-    return WaterBodies(Path(gpkg_path), len(table), float(table["area_km2"].sum()), dropped)
-
-
-def _bodies(source: Raster, positive: int) -> list[Any]:
-    """The connected parts of a class, as valid multipolygons in the raster's coordinates."""
-    water = np.asarray(source.values[0] == positive, dtype=np.uint8)
-    found = features.shapes(
-        water, mask=water.astype(bool), connectivity=8, transform=source.grid.transform
+    chart = maps.open_map(map_path)
+    _check_numbers(minimum_m2=minimum_m2, tolerance=tolerance, tolerance_m=tolerance_m)
+    likely = resolve_probability(chart, probability)
+    found = trace(
+        chart,
+        minimum_m2=minimum_m2,
+        probability=likely,
+        progress=maps.bar("polygons", on=progress),
     )
-    # Pixels joined at a corner only make a ring that touches itself there.
-    return [
-        shapely.MultiPolygon(_polygons_in(shapely.make_valid(shapely.geometry.shape(shape))))
-        for shape, _ in found
-    ]
+    known = likely is not None
+    table = body_table(chart.grid, found, tolerance, tolerance_m, with_probability=known)
+    write_geopackage(
+        table,
+        Path(gpkg_path),
+        layer=LAYER,
+        style=("kind", styles.BODIES, "Water bodies by kind"),
+    )
+    kinds = table["kind"].value_counts()
+    return WaterBodies(
+        path=Path(gpkg_path),
+        count=len(table),
+        area_km2=float(table["area_m2"].sum()) / 1e6,
+        dropped=found.dropped,
+        dropped_km2=found.dropped_m2 / 1e6,
+        kinds={str(item.value): int(kinds.get(item.value, 0)) for item in styles.BODIES},
+    )
 
 
-def _polygons_in(geometry: Any) -> list[Any]:
-    """The polygons of a geometry, however it is nested."""
-    if geometry.geom_type == "Polygon":
-        return [geometry]
-    parts = getattr(geometry, "geoms", ())
-    return [polygon for part in parts for polygon in _polygons_in(part)]
+def resolve_probability(chart: WaterMap, probability: Path | str | bool) -> Path | None:
+    """The file with a map's probabilities, checked; see `polygons`."""
+    if isinstance(probability, bool):
+        return maps.probability_beside(chart) if probability else None
+    return maps.open_probability(probability, chart)
 
 
-def _measured(bodies: list[Any], crs: str) -> geopandas.GeoDataFrame:
-    """A table of bodies with area and perimeter on the ellipsoid."""
+def _check_numbers(**numbers: float | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise RasterError(f"{name}={value!r}: must be a number from 0 up")
+
+
+def body_table(
+    grid: Grid,
+    found: Bodies,
+    tolerance: float,
+    tolerance_m: float | None = None,
+    *,
+    with_probability: bool = False,
+) -> geopandas.GeoDataFrame:
+    """The rows of `polygons`."""
+    across, down = _pixel_sides(grid, found.outlines)
+    wanted = np.full(len(found.outlines), tolerance)
+    if tolerance_m is not None:
+        wanted = tolerance_m / np.maximum(np.maximum(across, down), 1e-9)
+    smooth = simplified(found.outlines, np.full(len(found.outlines), _STEPS))
+    same = np.array_equal(wanted, np.full(len(wanted), _STEPS))
+    shown = smooth if same else simplified(found.outlines, wanted)
+    cut = (found.unobserved + found.edge) / np.maximum(found.sides, 1)
+    form = shapes.forms(_scaled(smooth, across, down), found.area_m2, cut)
+    perimeter = _perimeters_m(placed(smooth, grid), grid.crs)
+    pixel = np.sqrt(found.area_m2 / np.maximum(found.pixels, 1))
+    columns: dict[str, Any] = {
+        "kind": form.kind.astype(object),
+        "area_m2": found.area_m2,
+        "area_sd_m2": areas.shore_sd_m2(perimeter, np.maximum(pixel, 1e-9)),
+        "perimeter_m": perimeter,
+        "width_m": form.width_m,
+        "length_m": form.length_m,
+        "elongation": form.elongation,
+        "islands": _holes(found.outlines),
+        "pixels": found.pixels,
+        "touches_unobserved": found.unobserved > 0,
+        "touches_edge": found.edge > 0,
+    }
+    if with_probability:
+        columns["probability"] = found.probability
+    # Place breaks ties, so that the order never depends on how bodies were found.
+    order = np.argsort(-found.area_m2, kind="stable")
+    table = geopandas.GeoDataFrame(columns, geometry=placed(shown, grid), crs=grid.crs)
+    table = table.iloc[order].reset_index(drop=True)
+    table.insert(0, "id", np.arange(1, len(table) + 1, dtype=np.int64))
+    return table
+
+
+def placed(outlines: Shapes, grid: Grid) -> Shapes:
+    """Outlines in pixels, put where they lie in the grid's CRS."""
+    t = grid.transform
+
+    def on_the_ground(points: Floats) -> Floats:
+        col, row = points[:, 0], points[:, 1]
+        return np.column_stack([t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f])
+
+    out: Shapes = np.asarray(shapely.transform(outlines, on_the_ground), dtype=object)
+    return out
+
+
+def _pixel_sides(grid: Grid, outlines: Shapes) -> tuple[Floats, Floats]:
+    """Metres of a pixel along the row and along the column, in the middle of each body."""
+    if len(outlines) == 0:
+        return np.zeros(0), np.zeros(0)
+    bounds = shapely.bounds(outlines)
+    cols, rows = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
+    return metrics.pixel_sides_m(grid.transform, rows, cols, crs=grid.crs)
+
+
+def _scaled(outlines: Shapes, across: Floats, down: Floats) -> Shapes:
+    """Outlines in pixels, in metres."""
+    points, body = shapely.get_coordinates(outlines, return_index=True)
+    points *= np.column_stack([across, down])[body]
+    out: Shapes = shapely.set_coordinates(outlines.copy(), points)
+    return out
+
+
+def _perimeters_m(bodies: Shapes, crs: str) -> Floats:
+    """Length of the rings of each body on the ellipsoid, m."""
     system = pyproj.CRS.from_user_input(crs)
-    geodetic = system.geodetic_crs
     geod = system.get_geod()
-    if geodetic is None or geod is None:
-        raise RasterError(f"{crs} names no ellipsoid to measure areas on; warp the map first")
+    if len(bodies) == 0 or geod is None:
+        return np.zeros(len(bodies))
     unit = system.axis_info[0].unit_conversion_factor  # metres, or radians for degrees
     longest = _LONGEST_EDGE_M / (unit * (6.4e6 if system.is_geographic else 1.0))
-    to_degrees = pyproj.Transformer.from_crs(system, geodetic, always_xy=True)
-
-    def on_ellipsoid(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(to_degrees.transform(points[:, 0], points[:, 1]))
-
-    areas, perimeters = [], []
-    for body in bodies:
-        placed = shapely.transform(shapely.segmentize(body, longest), on_ellipsoid)
-        area, perimeter = _of_polygons(placed, geod)
-        areas.append(area / 1e6)
-        perimeters.append(perimeter / 1e3)
-    columns = {
-        "area_km2": np.array(areas, dtype=np.float64),
-        "perimeter_km": np.array(perimeters, dtype=np.float64),
-    }
-    return geopandas.GeoDataFrame(columns, geometry=bodies, crs=crs)
+    to_degrees = pyproj.Transformer.from_crs(system, system.geodetic_crs, always_xy=True)
+    rings, body = shapely.get_rings(bodies, return_index=True)
+    points, ring = shapely.get_coordinates(shapely.segmentize(rings, longest), return_index=True)
+    lon, lat = to_degrees.transform(points[:, 0], points[:, 1])
+    same = ring[1:] == ring[:-1]
+    _, _, lengths = geod.inv(lon[:-1], lat[:-1], lon[1:], lat[1:])
+    total = np.bincount(body[ring[1:][same]], np.asarray(lengths)[same], len(bodies))
+    return np.asarray(total, dtype=np.float64)
 
 
-def _of_polygons(body: Any, geod: pyproj.Geod) -> tuple[float, float]:
-    """Area in square metres and perimeter in metres; pyproj signs areas by the ring's direction."""
-    area = perimeter = 0.0
-    for polygon in _polygons_in(body):
-        outer, length = geod.geometry_area_perimeter(shapely.Polygon(polygon.exterior))
-        area += abs(outer)
-        perimeter += length
-        for ring in polygon.interiors:
-            hole, length = geod.geometry_area_perimeter(shapely.Polygon(ring))
-            area -= abs(hole)
-            perimeter += length
-    return area, perimeter
+def _holes(outlines: Shapes) -> npt.NDArray[np.int64]:
+    parts, body = shapely.get_parts(outlines, return_index=True)
+    counts = shapely.get_num_interior_rings(parts)
+    return np.bincount(body, counts, len(outlines)).astype(np.int64)
 
 
-def _write(table: geopandas.GeoDataFrame, path: Path) -> None:
-    """Write a GeoPackage under a temporary name, then rename it."""
-    with atomic(path) as temporary, _dated(_EPOCH):
+def write_geopackage(
+    table: geopandas.GeoDataFrame,
+    path: Path,
+    *,
+    layer: str,
+    style: tuple[str, Sequence[styles.Category], str],
+) -> None:
+    """Write a layer of polygons with its style, under a temporary name, then rename it.
+
+    Args:
+        table: The rows.
+        path: The GeoPackage.
+        layer: Name of its layer.
+        style: The column that tells colours, its categories, and a line about them.
+
+    Raises:
+        RasterError: The disk is full, or the folder cannot be written; nothing is left behind.
+    """
+    remove_leftovers(path.parent)
+    with atomic(path) as temporary, _dated(styles.EPOCH):
         if not path.parent.is_dir():
             raise FileNotFoundError(2, "No such folder", str(path.parent))
         # GDAL wants the ending; the name still counts as a leftover if the process is killed.
@@ -175,16 +286,18 @@ def _write(table: geopandas.GeoDataFrame, path: Path) -> None:
             pyogrio.write_dataframe(
                 table,
                 named,
-                layer=LAYER,
+                layer=layer,
                 driver="GPKG",
                 geometry_type="MultiPolygon",
                 promote_to_multi=True,
             )
+            styles.add_to_geopackage(named, layer, *style)
             named.replace(temporary)
         except (DataLayerError, DataSourceError) as error:
             raise OSError(str(error)) from error
         finally:
-            named.unlink(missing_ok=True)
+            for ending in ("", "-journal", "-wal", "-shm"):
+                named.with_name(f"{named.name}{ending}").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
