@@ -1,0 +1,296 @@
+"""Models of trees -> Earth Engine: forests and boosted trees as `Classifier.decisionTreeEnsemble`.
+
+Text that the parser takes, always: nodes in order, plain decimals in full precision, no tree deeper
+than node numbers of 32 bits allow, no tree of one leaf. The comparison is the library's own, `<=`
+or `<`, and the features are in the library's own precision, so that ties fall as they fall there.
+
+The strings are read in `REGRESSION` mode, where the service gives the mean over the trees:
+scikit-learn's forests average probabilities and do not vote, and a sum is its mean times its
+number. What the mean is turned into, one number or a class, is ordinary arithmetic on bands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ee
+
+from water_gee.deploy import read_trees, tree_text
+from water_gee.deploy.activations import ACTIVATIONS
+from water_gee.deploy.kernels import cat
+from water_gee.errors import DeployError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from water_gee.deploy.ensemble import Ensemble
+
+EE_FUNCTIONS = frozenset(
+    {
+        "Classifier.decisionTreeEnsemble", "Classifier.setOutputMode", "Image.add", "Image.cat",
+        "Image.classify", "Image.constant", "Image.divide", "Image.eq", "Image.exp", "Image.gt",
+        "Image.gte", "Image.mask", "Image.max", "Image.min", "Image.multiply", "Image.reduce",
+        "Image.rename", "Image.select", "Image.subtract", "Image.toDouble", "Image.toFloat",
+        "Image.toInt32", "Image.toUint8", "Image.unmask", "Image.updateMask", "Reducer.max",
+        "Reducer.min", "Reducer.sum",
+    }
+)  # fmt: skip
+"""Everything that a converted model of trees calls, by the names on the wire."""
+
+WATER_BAND = "water"
+PROBABILITY_BAND = "probability"
+CLASS_BAND = "class"
+VALUE_BAND = "prediction"
+
+MAX_REQUEST_BYTES = 10_485_760
+"""The service's limit of a request body (developers.google.com/earth-engine/guides/usage)."""
+
+ROOM = 400_000
+"""Bytes of a request left to the features and what is asked of the map."""
+
+MODE = "REGRESSION"
+
+is_tree_model = read_trees.is_tree_model
+
+
+def tree_strings(
+    model: Any, bands: Sequence[str] | None = None, *, water_class: Any = None
+) -> list[str]:
+    """Write a model as strings for `ee.Classifier.decisionTreeEnsemble(...)`.
+
+    In output mode `REGRESSION` their mean is what the model says: a forest's probability of the
+    water class or mean value; of a boosted model the raw score, before the sigmoid or softmax.
+
+    Args:
+        model: A fitted model of trees of scikit-learn, xgboost or lightgbm, or the file of a
+            booster.
+        bands: Names of the bands that hold the features, in the order of training. By default the
+            names that the model remembers, else `f0`, `f1`, ...
+        water_class: The class that is water, see `trees_to_ee`.
+
+    Returns:
+        One string for each tree, more where a tree is deeper than 30 tests.
+
+    Raises:
+        UnsupportedLayerError: No model of trees, or one with splits that are no comparison.
+        DeployError: Not fitted; a name that the text cannot hold; scalers before the trees.
+    """
+    ensemble = read_trees.read(_loaded(model))
+    if ensemble.steps:
+        raise DeployError(
+            "the strings of trees behind a scaler would ask for scaled bands; use trees_to_ee(), "
+            "which scales them, or give the trees alone"
+        )
+    names = tree_text.checked_names(_names(ensemble, bands))
+    if ensemble.classes is None or len(ensemble.outputs) == 1:
+        return tree_text.texts(ensemble.outputs[0], names)
+    return tree_text.texts(ensemble.outputs[_water(ensemble, water_class)], names)
+
+
+def trees_to_ee(
+    model: Any,
+    image: ee.Image | None = None,
+    *,
+    bands: Sequence[str] | None = None,
+    water_class: Any = None,
+    probability: bool = True,
+) -> ee.Image:
+    """Rewrite a model of trees as an Earth Engine image.
+
+    Args:
+        model: A fitted model of trees of scikit-learn (also behind scalers, in a `Pipeline`),
+            xgboost or lightgbm, or the file of a booster.
+        image: The features. They are compared as 32-bit floats where the model does so.
+        bands: Names of the bands that hold the features, in the order of training. By default the
+            names that the model remembers; without any, the first bands in order.
+        water_class: What the model calls water. By default 1, or a class named «water».
+        probability: Whether to add the band `probability`.
+
+    Returns:
+        Of two classes `water`, uint8, 1 where the model predicts water, and `probability`, float,
+        of water. Of more classes also `class`, int32: what the model calls it where all classes
+        are whole numbers, else its place in `classes_`. Of a regression only `prediction`, float.
+        Masked wherever one feature is masked.
+
+    Raises:
+        UnsupportedLayerError: No model of trees, or one with splits that are no comparison.
+        DeployError: Not fitted, another number of bands, no such class, or a model that no request
+            holds.
+    """
+    ensemble = read_trees.read(_loaded(model))
+    if image is None:
+        raise DeployError("trees do not say how their features are made; give the image of them")
+    raw, features = _features(ensemble, image, bands)
+    observed = raw.mask().reduce(ee.Reducer.min()).gt(0)
+    if ensemble.classes is None:
+        made = _value(ensemble, features)
+    elif len(ensemble.classes) == 2:
+        made = _binary(ensemble, features, _water(ensemble, water_class), probability)
+    else:
+        made = _many(ensemble, features, _water(ensemble, water_class), probability)
+    return made.updateMask(observed)
+
+
+def _loaded(model: Any) -> Any:
+    """A booster out of its file, or the model itself."""
+    if not isinstance(model, (str, Path)):
+        return model
+    path = Path(model)
+    if not path.is_file():
+        raise DeployError(f"there is no model file {path}")
+    if path.suffix == ".txt":
+        try:
+            import lightgbm
+        except ImportError as error:
+            raise MissingExtraError("lightgbm", "trees") from error
+        return _opened(
+            path, lightgbm.basic.LightGBMError, lambda: lightgbm.Booster(model_file=path)
+        )
+    if path.suffix in (".json", ".ubj"):
+        try:
+            import xgboost
+        except ImportError as error:
+            raise MissingExtraError("xgboost", "trees") from error
+        return _opened(path, xgboost.core.XGBoostError, lambda: xgboost.Booster(model_file=path))
+    raise DeployError(
+        f"{path} is no booster's file; known: .json and .ubj of xgboost, .txt of lightgbm; of "
+        "scikit-learn, give the model itself"
+    )
+
+
+def _opened(path: Path, refusal: type[Exception], open_: Any) -> Any:
+    try:
+        return open_()
+    except refusal as error:
+        said = (str(error).strip().splitlines() or ["no reason given"])[-1]
+        raise DeployError(f"{path} cannot be read as a booster: {said}") from error
+
+
+def _names(ensemble: Ensemble, bands: Sequence[str] | None) -> list[str]:
+    if bands is not None:
+        return _counted(ensemble, list(bands))
+    return list(ensemble.names or [f"f{index}" for index in range(ensemble.channels)])
+
+
+def _counted(ensemble: Ensemble, bands: list[str]) -> list[str]:
+    if len(bands) != ensemble.channels:
+        raise DeployError(
+            f"the model takes {ensemble.channels} features, not {len(bands)}; give the names of "
+            "its bands in the order of training"
+        )
+    return bands
+
+
+def _features(
+    ensemble: Ensemble, image: ee.Image, bands: Sequence[str] | None
+) -> tuple[ee.Image, ee.Image]:
+    """The bands as they are, and unmasked, scaled and named `f0`, `f1`, ... for the trees."""
+    chosen = ensemble.names if bands is None else _counted(ensemble, list(bands))
+    selectors: list[Any] = list(chosen or range(ensemble.channels))
+    names = [f"f{index}" for index in range(ensemble.channels)]
+    given = ee.Image(image).select(selectors, names)
+    raw = given.toDouble() if ensemble.wide else given.toFloat()
+    features = raw.unmask(0, False)
+    for step in ensemble.steps:
+        by = ee.Image.constant([float(one) for one in step.by]).rename(names)
+        features = getattr(features, step.how)(by).toFloat()
+    return raw, features
+
+
+def _water(ensemble: Ensemble, water_class: Any) -> int:
+    """The place of the water class."""
+    classes = list(ensemble.classes or ())
+    if water_class is None:
+        likely = [one for one in classes if one == 1 or str(one).lower() == "water"]
+        if len(likely) == 1:
+            return classes.index(likely[0])
+    elif water_class in classes:
+        return classes.index(water_class)
+    said = "which of the classes is water?" if water_class is None else f"no class {water_class!r}:"
+    raise DeployError(f"{said} the model has {', '.join(map(repr, classes))}; give water_class=")
+
+
+def _scores(ensemble: Ensemble, features: ee.Image, places: Sequence[int]) -> list[ee.Image]:
+    """One image, band `score`, for each of some outputs.
+
+    Raises:
+        DeployError: They do not fit into a request.
+    """
+    names = [f"f{index}" for index in range(ensemble.channels)]
+    strings = [tree_text.texts(ensemble.outputs[place], names) for place in places]
+    size = sum(len(text) + text.count("\n") + 4 for texts in strings for text in texts)
+    if size > MAX_REQUEST_BYTES - ROOM:
+        trees = sum(len(texts) for texts in strings)
+        raise DeployError(
+            f"the text of {trees:,} trees takes {size:,} bytes, and a request "
+            f"{MAX_REQUEST_BYTES:,}; train fewer trees (n_estimators) or smaller ones "
+            "(max_leaf_nodes, max_depth, min_samples_leaf)"
+        )
+    return [
+        features.classify(ee.Classifier.decisionTreeEnsemble(texts).setOutputMode(MODE), "score")
+        for texts in strings
+    ]
+
+
+def _value(ensemble: Ensemble, features: ee.Image) -> ee.Image:
+    (score,) = _scores(ensemble, features, [0])
+    if ensemble.link == "exp":
+        score = score.exp()
+    elif ensemble.link == "sigmoid":
+        score = ACTIVATIONS["sigmoid"].earth_engine(score, {})
+    return score.toFloat().rename([VALUE_BAND])
+
+
+def _binary(ensemble: Ensemble, features: ee.Image, water: int, probability: bool) -> ee.Image:
+    """Water and its probability; equals go where the model's own `predict` sends them."""
+    if ensemble.link == "sigmoid":
+        (score,) = _scores(ensemble, features, [len(ensemble.outputs) - 1])
+        score = score if water == 1 else score.multiply(-1)
+        likely, even = ACTIVATIONS["sigmoid"].earth_engine(score, {}), 0.0
+    else:
+        (score,) = _scores(ensemble, features, [water])
+        likely, even = score, 0.5
+    wet = score.gte(even) if ensemble.tie == water else score.gt(even)
+    bands = [wet.toUint8().rename([WATER_BAND])]
+    if probability:
+        bands.append(likely.toFloat().rename([PROBABILITY_BAND]))
+    return cat(bands)
+
+
+def _many(ensemble: Ensemble, features: ee.Image, water: int, probability: bool) -> ee.Image:
+    """Water, its probability, and the most probable class, the first of equals."""
+    assert ensemble.classes is not None
+    count = len(ensemble.classes)
+    names = [f"s{place}" for place in range(count)]
+    scores = cat(_scores(ensemble, features, range(count))).rename(names)
+    # Where a class is as good as the best it counts count - place: the largest is the first.
+    ranks = ee.Image.constant([count - place for place in range(count)]).rename(names)
+    best = scores.eq(scores.reduce(ee.Reducer.max())).multiply(ranks).reduce(ee.Reducer.max())
+    place = best.multiply(-1).add(count)
+    bands = [place.eq(water).toUint8().rename([WATER_BAND])]
+    if probability:
+        likely = LINKS_EE[ensemble.link](scores).select([water], [PROBABILITY_BAND])
+        bands.append(likely.toFloat())
+    bands.append(_labelled(place, ensemble.classes).toInt32().rename([CLASS_BAND]))
+    return cat(bands)
+
+
+def _labelled(place: ee.Image, classes: tuple[Any, ...]) -> ee.Image:
+    """What the classes are called, where that is a whole number."""
+    whole = all(isinstance(one, (int, float)) and one == int(one) for one in classes)
+    if not whole or [int(one) for one in classes] == list(range(len(classes))):
+        return place
+    names = [f"c{index}" for index in range(len(classes))]
+    places = ee.Image.constant(list(range(len(classes)))).rename(names)
+    labels = ee.Image.constant([int(one) for one in classes]).rename(names)
+    label: ee.Image = places.eq(place).multiply(labels).reduce(ee.Reducer.sum())
+    return label
+
+
+LINKS_EE: dict[str, Any] = {
+    "identity": lambda scores: scores,
+    "sigmoid": lambda scores: ACTIVATIONS["sigmoid"].earth_engine(scores, {}),
+    "softmax": lambda scores: ACTIVATIONS["softmax"].earth_engine(scores, {}),
+}
+"""From an image with one band for each class to their probabilities."""
