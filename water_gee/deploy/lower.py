@@ -132,7 +132,8 @@ def _conv(layer: Layer) -> list[Step]:
 
 def _depthwise_step(layer: Layer, *, biased: bool) -> Step:
     """Filters `(row, col, channel, multiplier)`; a channel's filters stand side by side."""
-    kernel = layer.weight("depthwise_kernel")
+    own = "depthwise_kernel" in layer.weights or layer.kind == "SeparableConv2D"
+    kernel = layer.weight("depthwise_kernel" if own else "kernel")
     apart = _pair(layer, "dilation_rate")
     padded = _window(layer, kernel.shape[:2], apart)
     rows, cols, channels, multiplier = kernel.shape
