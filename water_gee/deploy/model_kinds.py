@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from water_gee.errors import DeployError, UnsupportedLayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
 
 def kind_of(model: Any, known: Container[str]) -> str | None:
@@ -89,3 +89,28 @@ def classes_of(model: Any) -> tuple[Any, ...] | None:
     if isinstance(classes, list):
         raise unsupported(model, "it has several targets; train one model for each")
     return tuple(one.item() if hasattr(one, "item") else one for one in classes)
+
+
+def place_of_water(classes: Sequence[Any], water_class: Any = None) -> int:
+    """The place of the water class among a model's classes.
+
+    Args:
+        classes: In the model's order.
+        water_class: Which of them is water; None for 1, or one named «water» in any case.
+
+    Raises:
+        DeployError: There is none, or nobody can say which.
+    """
+    places = {
+        index
+        for index, one in enumerate(classes)
+        if (_is_water(one) if water_class is None else one == water_class)
+    }
+    if len(places) == 1:
+        return places.pop()
+    said = "which class is water?" if water_class is None else f"no class is {water_class!r};"
+    raise DeployError(f"{said} the model has {', '.join(map(repr, classes))}; give water_class=")
+
+
+def _is_water(name: Any) -> bool:
+    return name.lower() == "water" if isinstance(name, str) else bool(name == 1)

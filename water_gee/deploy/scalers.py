@@ -30,23 +30,6 @@ def scaler_steps(scaler: Any) -> tuple[Step, ...]:
     return SCALERS[kind](scaler)
 
 
-def folded(steps: tuple[Step, ...], channels: int) -> tuple[Any, Any]:
-    """All steps as one scale and one offset.
-
-    Returns:
-        float64 `(channels,)` each; scaled features are `x * scale + offset`.
-    """
-    scale, offset = np.ones(channels), np.zeros(channels)
-    for step in steps:
-        if step.how == "multiply":
-            scale, offset = scale * step.by, offset * step.by
-        elif step.how == "divide":
-            scale, offset = scale / step.by, offset / step.by
-        else:
-            offset = offset + (step.by if step.how == "add" else -step.by)
-    return scale, offset
-
-
 def _standard(scaler: Any) -> tuple[Step, ...]:
     fitted(scaler, "scale_")
     return _centred(scaler.mean_ if scaler.with_mean else None, scaler.scale_)

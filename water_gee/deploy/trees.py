@@ -19,6 +19,7 @@ import ee
 from water_gee.deploy import read_trees, tree_text
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.kernels import cat
+from water_gee.deploy.model_kinds import place_of_water
 from water_gee.errors import DeployError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -51,7 +52,15 @@ ROOM = 400_000
 
 MODE = "REGRESSION"
 
-is_tree_model = read_trees.is_tree_model
+_FILES = (".json", ".ubj", ".txt")
+"""How the files of boosters end."""
+
+
+def is_tree_model(model: Any) -> bool:
+    """Whether `trees_to_ee` is for this model, or for the file of this name."""
+    if isinstance(model, (str, Path)):
+        return Path(model).suffix in _FILES
+    return read_trees.is_tree_model(model)
 
 
 def tree_strings(
@@ -200,15 +209,7 @@ def _features(
 
 def _water(ensemble: Ensemble, water_class: Any) -> int:
     """The place of the water class."""
-    classes = list(ensemble.classes or ())
-    if water_class is None:
-        likely = [one for one in classes if one == 1 or str(one).lower() == "water"]
-        if len(likely) == 1:
-            return classes.index(likely[0])
-    elif water_class in classes:
-        return classes.index(water_class)
-    said = "which of the classes is water?" if water_class is None else f"no class {water_class!r}:"
-    raise DeployError(f"{said} the model has {', '.join(map(repr, classes))}; give water_class=")
+    return place_of_water(ensemble.classes or (), water_class)
 
 
 def _scores(ensemble: Ensemble, features: ee.Image, places: Sequence[int]) -> list[ee.Image]:
