@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ READY_SECONDS = 60
 EMULATOR = (sys.executable, "-m", "water_gee.emulator")
 """The command that serves a catalogue; it prints `{"url": ...}` when it is ready."""
 
+_NOWHERE = "http://nowhere.invalid"
 _CATALOG = "catalog"
 _lock = threading.RLock()
 _current: Session | None = None
@@ -151,6 +153,35 @@ def ensure() -> Session:
         return connect()
 
 
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Let expressions be built where no session stands, from the lists that the client brings.
+
+    Nothing is asked of any service; what needs one fails. A session that stands is used as it is.
+
+    Raises:
+        SessionError: This version of the client brings no lists.
+    """
+    import ee
+    from ee import data, deprecation
+    from google.auth import credentials
+
+    if data.is_initialized():
+        yield
+        return
+    known: dict[str, Any] = deprecation.deprecated_assets
+    known.setdefault("_", None)
+    anonymous: Any = credentials.AnonymousCredentials
+    with _lock:
+        ee.Initialize(
+            credentials=anonymous(), url=_NOWHERE, project=LOCAL_PROJECT, http_transport=_Lists()
+        )
+    try:
+        yield
+    finally:
+        ee.Reset()
+
+
 def alive() -> bool:
     """Whether the current session, if any, can still be used."""
     return _current is None or _current.alive
@@ -220,6 +251,26 @@ def _initialize(url: str, project: str) -> None:
     with talking(url):
         ee.Initialize(credentials=anonymous(), url=url, project=project)
     data.setDeadline(DEADLINE_SECONDS * 1000)
+
+
+class _Lists:
+    """A transport that answers from the lists in the client's own package, and nothing else."""
+
+    def request(self, uri: str, *_: object, **__: object) -> tuple[Any, bytes]:
+        """Answer as `httplib2.Http.request` does."""
+        import httplib2
+
+        name = "algorithms" if uri.rpartition("/")[2].startswith("algorithms") else ""
+        name = "cloud_api_discovery_document" if "discovery" in uri else name
+        if not name:
+            raise SessionError("no Earth Engine to talk to: only expressions can be built here")
+        path = resources.files("ee").joinpath("tests", f"{name}.json")
+        if not path.is_file():
+            raise SessionError(
+                f"this version of earthengine-api brings no {name}.json; install one that does, "
+                "for example 1.7.50"
+            )
+        return httplib2.Response({"status": "200"}), path.read_bytes()
 
 
 def _is_google(url: str) -> bool:
