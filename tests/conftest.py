@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # Before anything imports TensorFlow: its start-up lines are no test output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# The same examples in every run: what passes here passes in CI.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

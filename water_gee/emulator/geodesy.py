@@ -126,10 +126,16 @@ def geodesic_points(start: Points, end: Points, error: float = EDGE_ERROR) -> Po
     """Return points along the shortest line between two places in degrees, both left out.
 
     Longitudes go on from the start's, past ±180 where the line does. The chord of a piece of length
-    L at latitude φ leaves the geodesic by about L² tan φ / 8R.
+    L at latitude φ leaves the geodesic by about L² tan φ / 8R; φ is the highest on the way.
     """
-    _, _, length = WGS84.inv(start[0], start[1], end[0], end[1])
-    slope = math.tan(math.radians(min(89.0, max(abs(start[1]), abs(end[1]))))) + 0.01
+    azimuth, back, length = WGS84.inv(start[0], start[1], end[0], end[1])
+    highest = math.radians(max(abs(start[1]), abs(end[1])))
+    if _poleward(azimuth, start[1]) and _poleward(back, end[1]):
+        # Clairaut's relation on the sphere: cos φ sin α is the same along the way, and α is a
+        # right angle at its vertex.
+        vertex = math.cos(math.radians(start[1])) * abs(math.sin(math.radians(azimuth)))
+        highest = max(highest, math.acos(min(1.0, vertex)))
+    slope = math.tan(min(math.radians(89.0), highest)) + 0.01
     pieces = math.ceil(length * math.sqrt(slope / (8 * EARTH_RADIUS * error)))
     if pieces <= 1 or start[0] == end[0]:
         return np.empty((0, 2))
@@ -137,6 +143,11 @@ def geodesic_points(start: Points, end: Points, error: float = EDGE_ERROR) -> Po
     between = np.array(WGS84.npts(start[0], start[1], end[0], end[1], count), np.float64)
     between[:, 0] = start[0] + (between[:, 0] - start[0] + 180) % 360 - 180
     return between
+
+
+def _poleward(azimuth: float, latitude: float) -> bool:
+    """Whether a line that leaves a latitude at this azimuth goes away from the equator."""
+    return bool(math.cos(math.radians(azimuth)) * latitude > 0)
 
 
 def _straight_points(start: Points, end: Points, source: str, error: float) -> Points:
