@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import uuid
@@ -30,12 +31,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
         RasterError: The disk is full, or the folder cannot be written.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_name(target)
     try:
         yield temporary
-        sync(temporary)
-        temporary.replace(target)
-        sync(target.parent)
+        publish(temporary, target)
     except OSError as error:
         if isinstance(error, WaterGeeError):
             raise
@@ -43,6 +42,36 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_name(target: Path) -> Path:
+    """A name beside `target` that tells whose it is; `remove_leftovers` knows such names."""
+    return target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Sync a finished file and give it its name."""
+    sync(temporary)
+    temporary.replace(target)
+    sync(target.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs; a killed process lets go of it.
+
+    Yields:
+        Whether this process has it; False where another one does.
+    """
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a file system without locks
+            pass
+        yield True
 
 
 def write_bytes(path: Path | str, data: bytes | memoryview) -> None:
@@ -56,11 +85,14 @@ def write_bytes(path: Path | str, data: bytes | memoryview) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed; those of living ones stay."""
+    """Remove temporary files and folders of processes that were killed, not of living ones."""
     for leftover in folder.glob(".*.tmp*"):
         owner = leftover.name.split(".tmp")[0].rpartition(".")[2].partition("-")[0]
         if owner.isdigit() and not _alive(int(owner)):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -182,6 +182,11 @@ def building() -> Iterator[None]:
         ee.Reset()
 
 
+def current() -> Session | None:
+    """The current session where it can still be used; none is started."""
+    return _current if _current is not None and _current.alive else None
+
+
 def alive() -> bool:
     """Whether the current session, if any, can still be used."""
     return _current is None or _current.alive

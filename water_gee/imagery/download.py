@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tenacity
+from affine import Affine
 from tqdm.auto import tqdm
 
 from water_gee import session
@@ -31,6 +32,7 @@ from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import cells_for
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.store import NOT_OBSERVED, TileStore
+from water_gee.windows import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -125,8 +127,8 @@ def _fill(tiles: TileStore, area: Any, threads: int, progress: bool) -> None:
     missing = [cell for cell in cells if cell.id not in there]
     LOG.info("%d cells, %d there: %s", len(cells), len(cells) - len(missing), tiles.recipe)
     if missing:
-        with _own_retries():
-            _check_season(tiles.recipe, area)
+        with own_retries():
+            check_season(tiles.recipe, area)
             _Download(tiles, threads, progress, len(cells)).run(missing)
     asked = {cell.id for cell in cells}
     if all(row.state == "empty" for row in tiles.rows() if row.cell in asked):
@@ -157,7 +159,7 @@ def _check_size(recipe: Recipe) -> None:
         )
 
 
-def _check_season(recipe: Recipe, area: Any) -> None:
+def check_season(recipe: Recipe, area: Any) -> None:
     """Ask for the number of images before asking for tiles.
 
     Raises:
@@ -173,7 +175,7 @@ def _check_season(recipe: Recipe, area: Any) -> None:
 
     def count(any_time: bool) -> int:
         scenes = composite.scenes(recipe, any_time=any_time).filterBounds(region)
-        return int(_attempts(scenes.limit(1).size().getInfo))
+        return int(attempts(scenes.limit(1).size().getInfo))
 
     if count(any_time=False):
         return
@@ -216,33 +218,18 @@ def request_tile(
     Raises:
         DownloadError: The answer is not what was asked for.
     """
-    from ee import data
-
     from water_gee.imagery import composite
 
     part = cell.on_earth
     grid = cell.grid.window(part.row, part.col, part.height, part.width)
     col, row = cell.origin
-    answer = data.computePixels(
-        {
-            "expression": image if image is not None else composite.request_image(recipe),
-            "fileFormat": "NPY",
-            "grid": {
-                "dimensions": {"width": part.width, "height": part.height},
-                "affineTransform": {
-                    "scaleX": grid.transform.a,
-                    "shearX": 0,
-                    "translateX": cell.lattice.degrees(col + part.col),
-                    "shearY": 0,
-                    "scaleY": grid.transform.e,
-                    "translateY": cell.lattice.degrees(row - part.row),
-                },
-                "crsCode": recipe.crs,
-            },
-        }
-    )
+    # The very numbers that the lattice has, not what an affine transform makes of them.
+    west, north = cell.lattice.degrees(col + part.col), cell.lattice.degrees(row - part.row)
+    corner = Affine(grid.transform.a, 0.0, west, 0.0, grid.transform.e, north)
+    grid = Grid(recipe.crs, corner, grid.shape)
     names = (*recipe.features, composite.WATER)
-    pixels = _unpack(answer, names, (part.height, part.width))
+    asked = image if image is not None else composite.request_image(recipe)
+    pixels = request_pixels(asked, names, grid)
     features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
     mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
     mask[part.slices] = pixels[composite.WATER]
@@ -250,6 +237,44 @@ def request_tile(
     for band, name in enumerate(recipe.features):
         features[band][part.slices] = np.where(seen, pixels[name], np.nan)
     return features, mask
+
+
+def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArray[Any]:
+    """Ask for a window of an image.
+
+    Args:
+        image: Its bands are `names`; masked pixels come as 0.
+        names: Of the bands, in order.
+        grid: The window, north up.
+
+    Returns:
+        A structured array `(row, col)`, one field for each band.
+
+    Raises:
+        DownloadError: The answer is not what was asked for.
+    """
+    from ee import data
+
+    t, (rows, cols) = grid.transform, grid.shape
+    answer = data.computePixels(
+        {
+            "expression": image,
+            "fileFormat": "NPY",
+            "grid": {
+                "dimensions": {"width": cols, "height": rows},
+                "affineTransform": {
+                    "scaleX": t.a,
+                    "shearX": 0,
+                    "translateX": t.c,
+                    "shearY": 0,
+                    "scaleY": t.e,
+                    "translateY": t.f,
+                },
+                "crsCode": grid.crs,
+            },
+        }
+    )
+    return _unpack(answer, names, grid.shape)
 
 
 def _unpack(answer: bytes, names: tuple[str, ...], shape: tuple[int, int]) -> npt.NDArray[Any]:
@@ -277,7 +302,7 @@ def _passes(error: BaseException) -> bool:
     return session.is_gone(error) and session.alive()
 
 
-def _attempts(
+def attempts(
     request: Callable[[], Any], stop: threading.Event | None = None, what: str = ""
 ) -> Any:
     """Call the service until it answers, or gives a reason that does not pass.
@@ -311,7 +336,7 @@ def _reason(state: tenacity.RetryCallState) -> str:
 
 
 @contextlib.contextmanager
-def _own_retries() -> Iterator[None]:
+def own_retries() -> Iterator[None]:
     """Switch the client's own retries off: it hides five of 429 and 5xx inside each attempt."""
     from ee import data
 
@@ -402,7 +427,7 @@ class _Download:
     def _fetch(self, cell: Cell, stop: threading.Event) -> TileRow:
         """Request and write one tile, in a thread."""
         began = time.monotonic()
-        image, mask = _attempts(
+        image, mask = attempts(
             lambda: request_tile(cell, self.store.recipe, self.image), stop, cell.id
         )
         row = self.store.write_tile(cell, image, mask)

@@ -1,11 +1,13 @@
-"""A trained network over rasters of any size: classes and probabilities without seams.
+"""A trained network over rasters of any size: maps of classes and probabilities.
 
-The network runs in full convolution over blocks of one fixed shape, each with the exact halo of its
-window. So a pixel's probability does not depend, bit by bit, on how the raster was cut.
+What is computed is in `classifier.py`, over what in `sources.py`, how threads and files work
+together in `water_gee/pipeline.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,106 +15,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from water_gee import raster
+from water_gee import pipeline, raster
 from water_gee._version import __version__
-from water_gee.errors import ModelError
+from water_gee.errors import RasterError
 from water_gee.files import remove_leftovers
 from water_gee.imagery.store import COLORS, NOT_OBSERVED
+from water_gee.mapping.classifier import BLOCK, Classifier, classify
 from water_gee.mapping.sources import opened
-from water_gee.training.backend import tf
 from water_gee.training.model import TrainedModel, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
-    from water_gee.mapping.sources import Source
-    from water_gee.windows import Padded
+    from water_gee.mapping.cluster import Cluster
+    from water_gee.mapping.sources import Opened, Source
+    from water_gee.pipeline import Function
 
-    FloatArray = npt.NDArray[np.float32]
-    ByteArray = npt.NDArray[np.uint8]
+__all__ = ["BLOCK", "WINDOW", "Classifier", "classify", "predict", "probability_path"]
 
-BLOCK = 256
-"""Side of the blocks that the network is given, halo not counted, in pixels."""
-
-WINDOW = 1024
-"""Side of the windows that are read and written, in pixels."""
-
-
-class Classifier:
-    """A network ready to run over features of any size.
-
-    Attributes:
-        halo: Pixels that the network needs around each pixel.
-
-    Raises:
-        ModelError: A network that does not keep the pixels' size, or loses them unevenly.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self.halo, self._features = _shape_of(network)
-        side = BLOCK + 2 * self.halo
-
-        def probability(features: Any) -> Any:
-            channels_last = tf.transpose(features, (1, 2, 0))[tf.newaxis]
-            return network(channels_last, training=False)[0, :, :, 0]
-
-        signature = [tf.TensorSpec((self._features, side, side), tf.float32)]
-        self._block = tf.function(probability, input_signature=signature)
-
-    def __call__(self, features: FloatArray) -> tuple[ByteArray, FloatArray]:
-        """Classify; see `classify`."""
-        if features.ndim != 3 or features.shape[0] != self._features:
-            raise ModelError(
-                f"features {features.shape} do not fit the network, which takes "
-                f"({self._features}, row, col)"
-            )
-        observed = np.asarray(np.isfinite(features).all(axis=0))
-        filled = np.where(observed, features, np.float32(0))
-        probability = np.full(observed.shape, np.nan, np.float32)
-        rows, cols = (size - 2 * self.halo for size in observed.shape)
-        for row in range(0, rows, BLOCK):
-            for col in range(0, cols, BLOCK):
-                self._fill(probability, filled, observed, row, col)
-        water = np.where(probability >= 0.5, np.uint8(1), np.uint8(0))
-        water[np.isnan(probability)] = NOT_OBSERVED
-        return water, probability
-
-    def _fill(
-        self, out: FloatArray, filled: FloatArray, observed: npt.NDArray[Any], row: int, col: int
-    ) -> None:
-        """Put one block into `out`; `(row, col)` is the corner of its windows."""
-        side, halo = BLOCK + 2 * self.halo, self.halo
-        around = (slice(row, row + side), slice(col, col + side))
-        whole = _windows_whole(observed[around], halo)
-        if not whole.any():
-            return
-        given = filled[:, *around]
-        block = np.zeros((self._features, side, side), np.float32)
-        block[:, : given.shape[1], : given.shape[2]] = given
-        height, width = whole.shape
-        said = self._block(tf.constant(block)).numpy()[:height, :width]
-        top, left = row + halo, col + halo
-        out[top : top + height, left : left + width] = np.where(whole, said, np.float32("nan"))
-
-
-def classify(network: Any, features: FloatArray) -> tuple[ByteArray, FloatArray]:
-    """Classify every pixel whose whole window was observed.
-
-    Args:
-        network: Keras model, `(n, row, col, feature)` -> `(n, row - 2 halo, col - 2 halo, class)`,
-            class 0 = water.
-        features: `float32 (feature, row, col)`, NaN where not observed.
-
-    Returns:
-        Classes, `uint8 (row, col)`: 0 land, 1 water, 255 not classified; and the probability of
-        water, `float32 (row, col)`, NaN where not classified. A border of `halo` pixels never is.
-
-    Raises:
-        ModelError: Features that the network does not take.
-    """
-    return Classifier(network)(features)
+WINDOW = pipeline.SIZE
+"""Side of the windows that are read and written, in pixels; twice that of a block."""
 
 
 def predict(
@@ -121,64 +45,77 @@ def predict(
     out: Path | str,
     *,
     probability: bool = False,
+    aoi: Any = None,
+    years: int | Iterable[int] | None = None,
+    dask: str | None = None,
     progress: bool = True,
 ) -> Path:
-    """Map water over local rasters.
+    """Map water over local rasters, or over what a service composes.
+
+    A call that was killed, or stopped by Ctrl-C, is gone on with by the same call: what it had
+    finished waits in a hidden folder `.OUT.parts` beside the map.
 
     Args:
         model: A trained model, or its file.
-        source: A tile store or its folder, of which the cells are mapped as one; a GeoTIFF with one
-            float band for each feature of the model's recipe; or several on one grid.
+        source: One of
+            - a tile store or its folder, of which the cells are mapped as one;
+            - a GeoTIFF with one float band for each feature of the model's recipe;
+            - several on one grid, mapped as one; or, where `out` is a folder, several sources of
+              any grids, of which each gets a map of its own;
+            - the folder of an emulator's catalogue, or a session: season and features are composed
+              by the service by the model's recipe, and nothing is kept of them.
         out: The map, a Cloud-Optimized GeoTIFF: uint8, 0 land, 1 water, 255 not observed, with a
-            colour table. It appears whole or not at all.
+            colour table. It appears whole or not at all. With a folder, which is made where it does
+            not exist, maps are `SCENE_water.tif`, and `maps.csv` says what became of each.
         probability: Whether to write the probability of water beside it, float32, NaN where not
             observed, as `OUT_probability.tif`.
+        aoi: The area to compose, as `imagery.aoi.read_aoi` takes it; pixels outside are not
+            observed. By default the ground that a catalogue's scenes cover.
+        years: Other years than the recipe's, for what is composed.
+        dask: Address of a Dask scheduler, whose workers map the parts; they must see the same files
+            under the same names.
         progress: Whether to draw a bar.
 
     Returns:
-        The map's path.
+        The map's path, or the folder's.
 
     Raises:
         ModelError: No model there.
         RasterError: A source that cannot be read or has other bands, or a full disk.
         RecipeMismatchError: A store of another recipe.
         StoreError: No store there, or an empty one.
+        AoiError: No area, or one for files.
+        SessionError: Nobody answers where features are composed.
+        DownloadError: The service refuses, or has no scene of the season.
+        ClusterError: No cluster there, or one that cannot do it.
+        ScenesFailedError: Some of several scenes failed; the maps of the others are there.
+        MissingExtraError: `dask` is given, and Dask is not installed.
     """
-    trained = resolve(model)
     target = Path(out)
-    classifier = Classifier(trained.network)
-    tags = {
-        "water_gee_model": trained.digest(),
-        "water_gee_recipe": json.dumps(trained.recipe.to_dict(), sort_keys=True),
-        "water_gee_version": __version__,
-    }
-    outputs = [
-        raster.Output(target, "uint8", NOT_OBSERVED, ("water",), tags, COLORS, overviews="mode")
-    ]
-    if probability:
-        beside, names = probability_path(target), ("probability",)
-        outputs.append(
-            raster.Output(beside, "float32", float("nan"), names, tags, overviews="average")
-        )
-    remove_leftovers(target.parent)
-    with opened(source, trained.recipe) as features:
+    with contextlib.ExitStack() as stack:
+        cluster = None
+        if dask is not None:
+            from water_gee.mapping.cluster import Cluster
 
-        def function(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-            given = values.astype(np.float32)
-            if features.nodata is not None:
-                given[values == features.nodata] = np.nan
-            return list(classifier(given)[: len(outputs)])
-
-        raster.map_windows(
-            features.path,
-            outputs,
-            function,
-            size=WINDOW,
-            halo=classifier.halo,
-            fill=float("nan"),
-            within=features.within,
-            progress=_bar if progress else None,
+            cluster = stack.enter_context(Cluster(dask))
+        mapper = Mapper(
+            resolve(model),
+            probability=probability,
+            aoi=aoi,
+            years=years,
+            cluster=cluster,
+            progress=progress,
         )
+        if isinstance(source, (list, tuple)) and _is_folder(target):
+            from water_gee.mapping.scenes import map_scenes
+
+            return map_scenes(mapper, source, target)
+        if target.is_dir():
+            raise RasterError(
+                f"{target} is a folder; name the map, for example {target / 'map.tif'}, or give "
+                "several scenes"
+            )
+        mapper.map(source, target)
     return target
 
 
@@ -188,26 +125,122 @@ def probability_path(out: Path | str) -> Path:
     return target.with_name(f"{target.stem}_probability.tif")
 
 
-def _shape_of(network: Any) -> tuple[int, int]:
-    """Halo and number of features of a network."""
-    bands = network.input_shape[-1]
-    side = 101
-    given, made = (1, side, side, bands), network.compute_output_shape((1, side, side, bands))
-    lost = (given[1] - made[1], given[2] - made[2])
-    if lost[0] != lost[1] or lost[0] % 2 or lost[0] < 0:
-        raise ModelError(
-            f"the network makes {made[1:3]} pixels of {given[1:3]}; they must be lost evenly"
+class Mapper:
+    """A model and how to map with it; see `predict`."""
+
+    def __init__(
+        self,
+        trained: TrainedModel,
+        *,
+        probability: bool,
+        aoi: Any,
+        years: int | Iterable[int] | None,
+        cluster: Cluster | None,
+        progress: bool,
+    ) -> None:
+        self.trained = trained
+        self.probability = probability
+        self.aoi = aoi
+        self.years = years
+        self.cluster = cluster
+        self.progress = progress
+        self.classifier = Classifier(trained.network)
+
+    def map(self, source: Source, target: Path) -> None:
+        """Make one map."""
+        remove_leftovers(target.parent)
+        with self.opened(source) as features:
+            outputs, key = self.outputs(target), self.key(features)
+            job = pipeline.plan(
+                features.reader.header,
+                outputs,
+                key,
+                WINDOW,
+                self.classifier.halo,
+                fill=float("nan"),
+                within=features.within,
+            )
+            with pipeline.kept(job, key):
+                if self.cluster is not None:
+                    self.cluster.compute(job, features, self.trained, self.progress)
+                else:
+                    function = features_to_map(
+                        self.classifier, features.nodata, len(outputs), features.clipped
+                    )
+                    bar = bar_of("map", "window") if self.progress else None
+                    pipeline.compute(job, job.missing, features.reader, function, bar)
+                pipeline.assemble(job)
+
+    def opened(self, source: Source) -> contextlib.AbstractContextManager[Opened]:
+        """The source, checked against the model's recipe."""
+        recipe, halo = self.trained.recipe, self.classifier.halo
+        return opened(source, recipe, halo, self.aoi, self.years)
+
+    def outputs(self, target: Path) -> list[raster.Output]:
+        """The files of a map."""
+        tags = {
+            "water_gee_model": self.trained.digest(),
+            "water_gee_recipe": json.dumps(self.trained.recipe.to_dict(), sort_keys=True),
+            "water_gee_version": __version__,
+        }
+        names = ("water",)
+        files = [raster.Output(target, "uint8", NOT_OBSERVED, names, tags, COLORS, "mode")]
+        if self.probability:
+            nan, names = float("nan"), ("probability",)
+            beside = probability_path(target)
+            files.append(raster.Output(beside, "float32", nan, names, tags, None, "average"))
+        return files
+
+    def key(self, features: Opened) -> str:
+        """All that a map's pixels depend on, as one digest."""
+        facts = (
+            self.trained.digest(),
+            self.trained.network.to_json(),
+            self.trained.recipe.digest(),
+            BLOCK,
+            features.identity,
+            repr(features.nodata),
         )
-    return lost[0] // 2, int(bands)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _windows_whole(observed: npt.NDArray[Any], halo: int) -> npt.NDArray[Any]:
-    """Whether all pixels of each pixel's window are observed, `(row - 2 halo, col - 2 halo)`."""
-    size = 2 * halo + 1
-    rows, cols = (length - 2 * halo for length in observed.shape)
-    down = np.logical_and.reduce([observed[i : i + rows] for i in range(size)])
-    return np.asarray(np.logical_and.reduce([down[:, i : i + cols] for i in range(size)]))
+def features_to_map(
+    classifier: Classifier, nodata: float | None, outputs: int, clipped: bool = False
+) -> Function:
+    """What `raster.map_windows` runs over windows of features.
+
+    Args:
+        classifier: The network.
+        nodata: What stands for not observed, besides NaN.
+        outputs: 1 for the class alone, 2 with the probability.
+        clipped: Whether a last band says which pixels are wanted.
+    """
+    marked = nodata is not None and not np.isnan(nodata)
+
+    def function(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        inside = None
+        if clipped:
+            values, inside = values[:-1], values[-1] == 1
+        given = values.astype(np.float32, copy=False)
+        if marked:
+            given = np.where(values == nodata, np.float32("nan"), given)
+        water, probability = classifier(given)
+        if inside is not None:
+            water[~inside], probability[~inside] = NOT_OBSERVED, np.nan
+        results: list[npt.NDArray[Any]] = [water, probability]
+        return results[:outputs]
+
+    return function
 
 
-def _bar(steps: Iterator[Padded], total: int) -> Iterator[Padded]:
-    return iter(tqdm(steps, total=total, desc="map", unit="window"))
+def bar_of(what: str, unit: str) -> pipeline.Progress:
+    """A progress bar for windows or parts."""
+
+    def bar(steps: Iterator[Any], total: int) -> Iterator[Any]:
+        return iter(tqdm(steps, total=total, desc=what, unit=unit))
+
+    return bar
+
+
+def _is_folder(target: Path) -> bool:
+    return target.is_dir() or not target.suffix

@@ -1,4 +1,4 @@
-"""What a network can be run over: a tile store, a stack of features, or several stacks as one.
+"""What a network can be run over: a tile store, stacks of features, or what a service composes.
 
 Several files are read as one through a VRT, GDAL's own description of a mosaic, kept in memory.
 """
@@ -8,25 +8,29 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
 from rasterio.io import MemoryFile
 
-from water_gee import raster
-from water_gee.errors import RasterError, StoreError
+from water_gee import raster, vrt
+from water_gee.errors import AoiError, RasterError, StoreError
 from water_gee.imagery.recipe import Recipe, check_same
 from water_gee.imagery.store import TileStore
+from water_gee.mapping import composed
+from water_gee.pipeline import FileReader
+from water_gee.session import Session
+from water_gee.vrt import Piece
 from water_gee.windows import Grid, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from water_gee.imagery.grid import Lattice
+    from water_gee.pipeline import Reader
 
-    Source = TileStore | Path | str | Sequence[Path | str]
+    Source = TileStore | Session | Path | str | Sequence[Path | str]
 
 _SLACK = 1e-3
 """Pixels by which the grids of two files may miss each other."""
@@ -37,56 +41,87 @@ class Opened:
     """A source that `raster.map_windows` can read.
 
     Attributes:
-        path: A file, or a name in GDAL's memory.
+        reader: Gives windows of the features.
         within: The part to map; what lies around it is read for its neighbourhood only.
         nodata: What stands for not observed, besides NaN.
+        identity: Changes when the pixels do: names, sizes and times of files, or scenes.
+        path: The file, where it is one.
+        text: The VRT, where it is several.
+        clipped: Whether a last band says which pixels lie in the area asked for.
     """
 
-    path: Path | str
+    reader: Reader
     within: Window | None
     nodata: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A rectangle of a file, and where it goes in the mosaic."""
-
-    path: Path
-    part: Window
-    row: int
-    col: int
+    identity: tuple[Any, ...]
+    path: Path | None = None
+    text: str | None = None
+    clipped: bool = False
 
 
 @contextlib.contextmanager
-def opened(source: Source, recipe: Recipe) -> Iterator[Opened]:
+def opened(
+    source: Source,
+    recipe: Recipe,
+    halo: int,
+    aoi: Any = None,
+    years: int | Iterable[int] | None = None,
+) -> Iterator[Opened]:
     """Open a source of features.
 
     Args:
-        source: A tile store or its folder; a GeoTIFF with one band for each feature; or several on
-            one grid, of which later ones lie over earlier ones.
+        source: A tile store or its folder; a GeoTIFF with one band for each feature; several on
+            one grid, of which later ones lie over earlier ones; the folder of an emulator's
+            catalogue; or a session.
         recipe: What the features must have been made with; years may differ.
+        halo: Pixels around the area that the network sees.
+        aoi: The area to be composed, for a catalogue or a session.
+        years: Other years than the recipe's, for a catalogue or a session.
 
     Raises:
         StoreError: No store there, or an empty one.
         RecipeMismatchError: A store of another recipe.
         RasterError: A file that cannot be read, has other bands, or does not fit the others.
+        AoiError: No area, or one for files, which have their own.
+        SessionError: Nobody answers.
     """
+    if isinstance(source, Session) or (
+        isinstance(source, (str, Path)) and composed.is_catalog(source)
+    ):
+        with composed.opened(source, recipe, halo, aoi, years) as (reader, within):
+            yield Opened(reader, within, None, reader.identity, clipped=True)
+        return
+    if aoi is not None or years is not None:
+        raise AoiError(
+            f"`aoi` and `years` are for what a service composes, not for {source!s:.80}; leave "
+            "them out, or name a catalogue"
+        )
     if isinstance(source, TileStore):
         with _mosaic(*_tiles(source, recipe), recipe) as mosaic:
             yield mosaic
     elif isinstance(source, (str, Path)):
-        if Path(source).is_dir():
-            with TileStore.open(source) as store, opened(store, recipe) as mosaic:
+        path = Path(source)
+        if path.is_dir():
+            with TileStore.open(path) as store, opened(store, recipe, halo) as mosaic:
                 yield mosaic
         else:
-            header = _checked(Path(source), recipe)
-            yield Opened(Path(source), None, header.nodata)
+            header = _checked(path, recipe)
+            with FileReader(path) as reader:
+                yield Opened(reader, None, header.nodata, (_identity(path),), path=path)
     else:
         paths = [Path(path) for path in source]
         if not paths:
             raise RasterError("no files to map; give one GeoTIFF of features or more")
         with _mosaic(*_files(paths, recipe), recipe) as mosaic:
             yield mosaic
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise RasterError(f"cannot read {path}: {error.strerror}") from error
+    return str(path.resolve()), about.st_size, about.st_mtime_ns
 
 
 def _checked(path: Path, recipe: Recipe) -> raster.Header:
@@ -115,7 +150,7 @@ def _checked(path: Path, recipe: Recipe) -> raster.Header:
     return header
 
 
-def _tiles(store: TileStore, recipe: Recipe) -> tuple[list[_Piece], Grid, Window, float | None]:
+def _tiles(store: TileStore, recipe: Recipe) -> tuple[list[Piece], Grid, Window, float | None]:
     """The tiles of a store: margins first, so that none covers a neighbour's own pixels."""
     check_same(recipe, store.recipe, ("the model", f"the store {store.path}"), ignore=("years",))
     cells = store.cells()
@@ -133,7 +168,7 @@ def _tiles(store: TileStore, recipe: Recipe) -> tuple[list[_Piece], Grid, Window
         for cell in cells:
             part: Window = getattr(cell, parts)
             row, col = top - cell.origin[1] + part.row, cell.origin[0] - left + part.col
-            pieces.append(_Piece(store.image_path(cell), part, row, col))
+            pieces.append(Piece(store.image_path(cell), part, row, col))
     rows, cols = grid.shape
     within = Window(margin, margin, rows - 2 * margin, cols - 2 * margin)
     return pieces, grid, within, float("nan")
@@ -147,7 +182,7 @@ def _lattice_grid(lattice: Lattice, left: int, top: int, width: int, height: int
 
 def _files(
     paths: list[Path], recipe: Recipe
-) -> tuple[list[_Piece], Grid, Window | None, float | None]:
+) -> tuple[list[Piece], Grid, Window | None, float | None]:
     """Files of one CRS and pixel size, laid out on the grid of the first."""
     headers = [_checked(path, recipe) for path in paths]
     first = headers[0].grid
@@ -169,7 +204,7 @@ def _files(
     rows = max(row + shape[0] for row, _, shape in places) - top
     cols = max(col + shape[1] for _, col, shape in places) - left
     pieces = [
-        _Piece(path, Window(0, 0, *shape), row - top, col - left)
+        Piece(path, Window(0, 0, *shape), row - top, col - left)
         for path, (row, col, shape) in zip(paths, places, strict=True)
     ]
     return pieces, first.window(top, left, rows, cols), None, headers[0].nodata
@@ -201,39 +236,13 @@ def _same_number(a: float | None, b: float | None) -> bool:
 
 @contextlib.contextmanager
 def _mosaic(
-    pieces: list[_Piece], grid: Grid, within: Window | None, nodata: float | None, recipe: Recipe
+    pieces: list[Piece], grid: Grid, within: Window | None, nodata: float | None, recipe: Recipe
 ) -> Iterator[Opened]:
     empty = float("nan") if nodata is None else nodata
-    text = _vrt(pieces, grid, empty, recipe.features)
-    with MemoryFile(text.encode(), ext=".vrt") as memory:
-        yield Opened(memory.name, within, nodata)
-
-
-def _vrt(pieces: list[_Piece], grid: Grid, nodata: float, names: tuple[str, ...]) -> str:
-    rows, cols = grid.shape
-    t = grid.transform
-    corner = ", ".join(repr(number) for number in (t.c, t.a, t.b, t.f, t.d, t.e))
-    bands = [_band(pieces, index, name, nodata) for index, name in enumerate(names, 1)]
-    return (
-        f'<VRTDataset rasterXSize="{cols}" rasterYSize="{rows}"><SRS>{escape(grid.crs)}</SRS>'
-        f"<GeoTransform>{corner}</GeoTransform>{''.join(bands)}</VRTDataset>"
+    text = vrt.mosaic(
+        pieces, grid, dtype="float32", nodata=empty, names=recipe.features, overlap=True
     )
-
-
-def _band(pieces: list[_Piece], index: int, name: str, nodata: float) -> str:
-    sources = []
-    for piece in pieces:
-        part = piece.part
-        size = f'xSize="{part.width}" ySize="{part.height}"'
-        sources.append(
-            "<ComplexSource>"
-            f'<SourceFilename relativeToVRT="0">{escape(str(piece.path.resolve()))}'
-            f"</SourceFilename><SourceBand>{index}</SourceBand>"
-            f'<SrcRect xOff="{part.col}" yOff="{part.row}" {size}/>'
-            f'<DstRect xOff="{piece.col}" yOff="{piece.row}" {size}/>'
-            f"<NODATA>{nodata!r}</NODATA></ComplexSource>"
-        )
-    return (
-        f'<VRTRasterBand dataType="Float32" band="{index}"><Description>{escape(name)}'
-        f"</Description><NoDataValue>{nodata!r}</NoDataValue>{''.join(sources)}</VRTRasterBand>"
-    )
+    files = {piece.path: None for piece in pieces}
+    identity = (text, *(_identity(path) for path in files))
+    with MemoryFile(text.encode(), ext=".vrt") as memory, FileReader(memory.name) as reader:
+        yield Opened(reader, within, nodata, identity, text=text)
