@@ -36,7 +36,7 @@ class Layer:
     Attributes:
         name: Of the band.
         colours: The colour table.
-        overviews: `mode` for classes, `average` or `nearest` for quantities.
+        overviews: `mode` for classes, `nearest` for quantities.
         tags: The file's metadata.
     """
 

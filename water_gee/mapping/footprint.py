@@ -99,6 +99,8 @@ def _lighter(outline: Any, side: int) -> Any:
         parts.append(shapely.Polygon(polygon.exterior, holes))
     out: Any = shapely.union_all(parts)
     tolerance = float(side)
+    # The steps of the squares first: they say nothing.
+    out = shapely.simplify(out, tolerance, preserve_topology=True)
     while shapely.get_num_coordinates(out) > _MOST_POINTS and tolerance < 1e9:
         whole = shapely.simplify(out, tolerance, preserve_topology=True)
         kept = [p for p in shapely.get_parts(whole) if p.area >= tolerance**2]

@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ EXTENSIONS = (
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
+
+_NUMBERS = re.compile(r"\[[-+.\d\seE,\[\]]*\]")
+"""Lists of plain numbers, which stand on one line."""
 
 Period = tuple[dt.date, dt.date]
 """First and last day."""
@@ -97,12 +101,56 @@ def write_item(
     Raises:
         RasterError: No such map, one that does not say of when it is, or a full disk.
     """
-    chart = maps.open_map(map_path, classes=tuple(int(item.value) for item in categories))
+    codes = tuple(int(item.value) for item in categories)
+    chart = maps.open_map(map_path, classes=codes)
     target = Path(out) if out is not None else chart.path.with_suffix(".json")
     when = period or _period(chart)
     styles.write_qml(chart.path, categories)
+    item = _item(chart, when, title)
+    item.add_asset("map", _raster_asset(chart.path, target.parent, title, categories))
+    likely = maps.probability_beside(chart)
+    if likely is not None:
+        name = "Probability of water"
+        item.add_asset("probability", _raster_asset(likely, target.parent, name, ()))
+    for key, path in {"style": styles.sidecar(chart.path), **(assets or {})}.items():
+        item.add_asset(key, _other_asset(Path(path), target.parent))
+    return _written(item, target)
+
+
+def write_quantity_item(
+    path: Path | str,
+    period: Period,
+    stops: Sequence[tuple[float, styles.Colour]],
+    unit: str,
+    title: str,
+) -> Path:
+    """Write the STAC item, and the style for QGIS, of a raster of small whole numbers.
+
+    Args:
+        path: One band of bytes; 255 is not observed.
+        period: First and last day.
+        stops: Values and their colours.
+        unit: Of the values; may be empty.
+        title: For people.
+
+    Returns:
+        The item's path.
+
+    Raises:
+        RasterError: As in `write_item`.
+    """
+    chart = maps.open_map(path, classes=tuple(range(NOT_OBSERVED)))
+    styles.write_ramp_qml(chart.path, stops, unit)
+    target = chart.path.with_suffix(".json")
+    item = _item(chart, period, title)
+    item.add_asset("map", _raster_asset(chart.path, target.parent, title, (), unit))
+    item.add_asset("style", _other_asset(styles.sidecar(chart.path), target.parent))
+    return _written(item, target)
+
+
+def _item(chart: WaterMap, when: Period, title: str) -> pystac.Item:
     whole = footprint(chart)
-    item = pystac.Item(
+    return pystac.Item(
         id=chart.path.stem,
         geometry=whole,
         bbox=bounding_box(whole),
@@ -112,16 +160,12 @@ def write_item(
         properties={"title": title, **_projection(chart), **_origin(chart)},
         stac_extensions=list(EXTENSIONS),
     )
-    item.add_asset("map", _raster_asset(chart.path, target.parent, title, categories))
-    likely = maps.probability_beside(chart)
-    if likely is not None:
-        name = "Probability of water"
-        item.add_asset("probability", _raster_asset(likely, target.parent, name, ()))
-    others = {"style": styles.sidecar(chart.path), **(assets or {})}
-    for key, path in others.items():
-        item.add_asset(key, _other_asset(Path(path), target.parent))
+
+
+def _written(item: pystac.Item, target: Path) -> Path:
     plain = item.to_dict(include_self_link=False, transform_hrefs=False)
-    write_bytes(target, (json.dumps(plain, indent=2, sort_keys=False) + "\n").encode())
+    text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(plain, indent=2))
+    write_bytes(target, f"{text}\n".encode())
     return target
 
 
@@ -172,7 +216,7 @@ def _origin(chart: WaterMap) -> dict[str, Any]:
 
 
 def _raster_asset(
-    path: Path, folder: Path, title: str, categories: Sequence[Category]
+    path: Path, folder: Path, title: str, categories: Sequence[Category], unit: str = ""
 ) -> pystac.Asset:
     header = raster.describe(path)
     nodata: Any = header.nodata
@@ -187,6 +231,8 @@ def _raster_asset(
     }
     if nodata is not None:
         band["nodata"] = nodata
+    if unit:
+        band["unit"] = unit
     if categories:
         band["classification:classes"] = [*map(_class, categories), _UNSEEN]
     return pystac.Asset(

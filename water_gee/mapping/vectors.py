@@ -243,7 +243,9 @@ def _perimeters_m(bodies: Shapes, crs: str) -> Floats:
     unit = system.axis_info[0].unit_conversion_factor  # metres, or radians for degrees
     longest = _LONGEST_EDGE_M / (unit * (6.4e6 if system.is_geographic else 1.0))
     to_degrees = pyproj.Transformer.from_crs(system, system.geodetic_crs, always_xy=True)
-    rings, body = shapely.get_rings(bodies, return_index=True)
+    parts, owner = shapely.get_parts(bodies, return_index=True)
+    rings, polygon = shapely.get_rings(parts, return_index=True)
+    body = owner[polygon]
     points, ring = shapely.get_coordinates(shapely.segmentize(rings, longest), return_index=True)
     lon, lat = to_degrees.transform(points[:, 0], points[:, 1])
     same = ring[1:] == ring[:-1]
