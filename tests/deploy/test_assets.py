@@ -71,19 +71,23 @@ def test_a_folder_that_exists_will_do(service):
     assets.check_parent("projects/local/assets/maps/water")
 
 
-def test_a_collection_is_made_once(service):
-    assert assets.lacks_collection("projects/local/assets/water")
+def test_a_collection_is_made(service):
     assets.make_collection("projects/local/assets/water")
     assert service.assets["projects/local/assets/water"]["type"] == "IMAGE_COLLECTION"
-    assert not assets.lacks_collection("projects/local/assets/water")
 
 
-def test_a_collection_needs_a_folder_too(service):
-    with pytest.raises(AssetIdError, match="no folder projects/local/assets/maps"):
-        assets.lacks_collection("projects/local/assets/maps/water")
+def test_a_collection_in_a_project_of_somebody_else_is_one_line_with_the_remedy(service):
+    service.denied = True
+    with pytest.raises(DeployError, match=r"denied on resource .*; give an id in a project") as it:
+        assets.make_collection("projects/other/assets/water")
+    assert "\n" not in str(it.value)
 
 
-def test_an_image_is_no_collection(service):
-    service.assets["projects/local/assets/water"] = {"type": "IMAGE"}
-    with pytest.raises(DeployError, match="is no collection"):
-        assets.lacks_collection("projects/local/assets/water")
+def test_children_are_listed_by_id_and_can_be_removed(service):
+    service.assets["projects/local/assets/water"] = {"type": "IMAGE_COLLECTION"}
+    one = {"type": "IMAGE", "name": "projects/local/assets/water/2019", "properties": {"a": 1}}
+    service.assets["projects/local/assets/water/2019"] = one
+    found = assets.children("projects/local/assets/water")
+    assert found == {"projects/local/assets/water/2019": one}
+    assets.remove("projects/local/assets/water/2019")
+    assert assets.children("projects/local/assets/water") == {}

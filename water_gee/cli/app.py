@@ -15,16 +15,18 @@ from water_gee.cli import failures
 from water_gee.cli.demo import demo
 from water_gee.cli.deploy import deploy
 from water_gee.cli.download import download
+from water_gee.cli.emit import emit
 from water_gee.cli.emulator import emulator
 from water_gee.cli.labels import labels
 from water_gee.cli.predict import predict
 from water_gee.cli.run import run
+from water_gee.cli.tasks import tasks
 from water_gee.cli.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-COMMANDS = (download, labels, train, predict, deploy, run, demo, emulator)
+COMMANDS = (download, labels, train, predict, deploy, tasks, emit, run, demo, emulator)
 """In the order in which they are used, and listed."""
 
 
