@@ -211,7 +211,7 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 def test_same_padding_treated_as_valid_says_the_same_away_from_the_border(emulated, name):
-    """A `valid` layer behind a padded one takes a pixel from both, which Keras' output lacks too."""
+    """A `valid` layer behind a padded one sees what was padded, so one pixel more is left out."""
     network = network_of(SAME[name])
     with pytest.raises(UnsupportedLayerError, match="same_as_valid=True"):
         read(network)
