@@ -99,6 +99,12 @@ class Signature:
         known = dict(zip(self.parameters, self.types, strict=True))
         return known.get(parameter, "Object")
 
+    def takes_keywords(self, start: int = 0) -> bool:
+        """Whether the client can take the arguments from `start` on by name: it may hold a lone
+        object literal for the value of a dictionary.
+        """
+        return "Dictionary" not in self.types[start : start + 1]
+
     def leading(self, given: Mapping[str, Any], start: int = 0) -> tuple[str, ...] | None:
         """The names given from `start` on, if they are the first ones without a gap."""
         names = self.parameters[start : start + len(given)]
@@ -157,7 +163,7 @@ class Client:
             return None
         if _is_instance(signature, owner) or own in _OF_FUNCTIONS or not _usable(own):
             return None
-        if own in _HAND_WRITTEN.get(owner, "").split():
+        if own in _HAND_WRITTEN.get(owner, "").split() or not signature.takes_keywords():
             return None
         return f"ee.{owner}.{own}"
 

@@ -407,13 +407,14 @@ class _Writer:
         self, function: str, arguments: dict[str, Any], start: int, *, keywords: bool = True
     ) -> tuple[tuple[js.Code, ...], int] | None:
         """Arguments for a method: in order without gaps, else by name; None if neither is safe."""
-        names = self.client.signatures[function].leading(arguments, start)
+        signature = self.client.signatures[function]
+        names = signature.leading(arguments, start)
         if names is not None and len(names) <= 3:
             made = [self.argument(function, name, arguments[name]) for name in names]
             # The client takes a lone object literal for arguments by name.
             if not (len(made) == 1 and _is_object(made[0].code)):
                 return tuple(each.code for each in made), max((e.calls for e in made), default=0)
-        if not keywords or len(arguments) < 2:
+        if not keywords or not arguments or not signature.takes_keywords(start):
             return None
         parts = {name: self.argument(function, name, arguments[name]) for name in arguments}
         code = js.keyed((name, part.code) for name, part in parts.items())
