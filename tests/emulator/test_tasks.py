@@ -407,12 +407,12 @@ def test_a_database_that_fails_for_a_moment_does_not_end_the_workers(local, monk
 
 
 def test_what_a_task_stumbles_over_ends_it(local, monkeypatch):
-    from water_gee.emulator import tasks
+    from water_gee.emulator import export
 
     def broken(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(tasks, "export_image", broken)
+    monkeypatch.setattr(export, "export_image", broken)
     done = local.export(local.ee.Image(FIRST), ASSET)
     assert (done.state, done.error) == (FAILED, "Internal error: a bug")
 

@@ -26,6 +26,7 @@ LEGACY_PREFIX = "projects/earthengine-legacy/assets/"
 IMAGE = "IMAGE"
 IMAGE_COLLECTION = "IMAGE_COLLECTION"
 FOLDER = "FOLDER"
+TABLE = "TABLE"
 
 MAX_ID_LENGTH = 1_000
 MAX_SEGMENT_LENGTH = 200
@@ -200,12 +201,12 @@ class AssetRecord:
 
     Attributes:
         id: The plain id.
-        type: `IMAGE`, `IMAGE_COLLECTION` or `FOLDER`.
+        type: `IMAGE`, `IMAGE_COLLECTION`, `TABLE` or `FOLDER`.
         properties: Without the `system:` ones that follow from other fields.
         start_time: Milliseconds since 1970 UTC.
         end_time: The same.
         footprint: GeoJSON polygon in degrees, edges close enough together to be drawn straight.
-        bands: In order; empty for folders and collections.
+        bands: In order; empty for what is no image.
         folder: Folder of the files, relative to the catalogue; None without files.
         size: Bytes of the files.
         updated: Microseconds since 1970; the asset's version.
@@ -260,9 +261,10 @@ class AssetRecord:
             return shown
         if self.properties:
             shown["properties"] = dict(self.properties)
+        if self.type in (IMAGE, TABLE):
+            shown["sizeBytes"] = str(self.size)
         if self.type == IMAGE:
             shown["bands"] = [band.to_rest() for band in self.bands]
-            shown["sizeBytes"] = str(self.size)
             if self.footprint is not None:
                 shown["geometry"] = dict(self.footprint)
         return shown

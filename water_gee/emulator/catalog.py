@@ -29,6 +29,7 @@ from water_gee.emulator.assets import (
     FOLDER,
     IMAGE,
     IMAGE_COLLECTION,
+    TABLE,
     AssetRecord,
     BandRecord,
     bands_from_text,
@@ -51,6 +52,7 @@ from water_gee.emulator.footprint import outline
 from water_gee.emulator.newband import NewBand, write_bands
 from water_gee.emulator.nodes import Source, Warp
 from water_gee.emulator.staging import staged, sweep
+from water_gee.emulator.tablefile import TABLE_FILE, read_features
 from water_gee.emulator.values import Band, Collection, Geometry, Image
 from water_gee.errors import EmulatorError, ServiceError
 
@@ -64,6 +66,9 @@ DATABASE = "catalog.sqlite"
 _COLUMNS = (
     "id, type, properties, start_time, end_time, footprint, bands, folder, size, updated, source"
 )
+
+KEPT_TABLES = 8
+"""Tables remembered as values."""
 
 KEPT_IMAGES = 4_096
 """Images remembered as values, so that two loads of one asset share their pixel nodes."""
@@ -80,6 +85,7 @@ class Catalog:
         self.database = database
         self.pool = HandlePool()
         self._images: dict[str, tuple[int, Image]] = {}
+        self._tables: dict[str, tuple[int, Collection]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -197,6 +203,28 @@ class Catalog:
         properties = MappingProxyType({**record.properties, "system:version": record.updated})
         return Collection(images, "ImageCollection", properties, record.id)
 
+    def load_table(self, asset_id: str) -> Collection:
+        """Return a table as a value.
+
+        Raises:
+            ServiceError: 400, as `Collection.loadTable` says it.
+        """
+        record = self._loaded("Collection.loadTable", "Collection", asset_id)
+        if record.type != TABLE:
+            raise wrong_asset_type("Collection.loadTable", asset_id, "FeatureCollection")
+        known = self._tables.get(record.id)
+        if known is not None and known[0] == record.updated:
+            return known[1]
+        assert record.folder is not None
+        features = tuple(read_features(self.path / record.folder / TABLE_FILE))
+        properties = MappingProxyType({**record.properties, "system:version": record.updated})
+        table = Collection(features, "FeatureCollection", properties, record.id)
+        with self._lock:
+            while len(self._tables) >= KEPT_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+            self._tables[record.id] = (record.updated, table)
+        return table
+
     def _image(self, record: AssetRecord) -> Image:
         known = self._images.get(record.id)
         if known is not None and known[0] == record.updated:
@@ -279,17 +307,23 @@ class Catalog:
         record = self.record(parent)
         if record is None:
             raise asset_missing(rest_name(parent))
-        if record.type == IMAGE:
-            raise bad_request(f"Parent of asset '{asset_id}' is an image; operation not allowed.")
+        if record.type in (IMAGE, TABLE):
+            what = "an image" if record.type == IMAGE else "a table"
+            raise bad_request(f"Parent of asset '{asset_id}' is {what}; operation not allowed.")
 
-    def check_free(self, asset_id: str, *, overwrite: bool) -> None:
-        """Check that an image may be written, before its pixels are computed.
+    def check_free(self, asset_id: str, *, overwrite: bool, kind: str = IMAGE) -> None:
+        """Check that an asset may be written, before it is computed.
+
+        Args:
+            asset_id: Its id.
+            overwrite: Whether an asset of the same kind may be replaced.
+            kind: `IMAGE` or `TABLE`.
 
         Raises:
             ServiceError: 400: the id is taken; 404: the parent is not there.
         """
         old = self.record(asset_id)
-        if old is not None and (not overwrite or old.type != IMAGE):
+        if old is not None and (not overwrite or old.type != kind):
             raise cannot_overwrite(asset_id)
         self._check_parent(asset_id)
 
@@ -307,12 +341,12 @@ class Catalog:
         overwrite: bool,
         also: Callable[[], None] | None = None,
     ) -> AssetRecord:
-        """Make an image of the files in a staged folder, all of it or none.
+        """Make an image or table of the files in a staged folder, all of it or none.
 
         Args:
-            staged_folder: From `stage`, with the files that `record.bands` name.
+            staged_folder: From `stage`, with the files that `record.bands` name, or a table's.
             record: What to store; folder, size and version are filled in here.
-            overwrite: Whether an image of that id may be replaced.
+            overwrite: Whether an asset of that id and type may be replaced.
             also: What else is stored with the row or not at all, in the same transaction.
 
         Raises:
@@ -325,12 +359,12 @@ class Catalog:
         version = _now()
         place = home / f"@{version:x}"
         with self.database.transaction():
-            self.check_free(record.id, overwrite=overwrite)
+            self.check_free(record.id, overwrite=overwrite, kind=record.type)
             home.mkdir(parents=True, exist_ok=True)
             staged_folder.rename(place)
             flush(home)
             folder = str(place.relative_to(self.path))
-            done = replace(record, type=IMAGE, folder=folder, size=size, updated=version)
+            done = replace(record, folder=folder, size=size, updated=version)
             try:
                 self._insert(done)
                 if also is not None:
@@ -414,6 +448,7 @@ class Catalog:
             connection.execute("DELETE FROM assets WHERE id = ?", (asset_id,))
         with self._lock:
             self._images.pop(asset_id, None)
+            self._tables.pop(asset_id, None)
         self._tidy(asset_id)
 
     def _insert(self, record: AssetRecord) -> None:

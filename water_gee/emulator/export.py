@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from water_gee.emulator.assets import IMAGE, AssetRecord, canonical_id, is_public
 from water_gee.emulator.bandfiles import RESAMPLING, BandWriter
+from water_gee.emulator.coerce import coerce
 from water_gee.emulator.describe import to_json
 from water_gee.emulator.errors import bad_request, export_too_large, read_only
 from water_gee.emulator.footprint import outline
@@ -32,17 +33,13 @@ _OWN_PROPERTIES = ("system:index", "system:asset_size", "system:footprint", "sys
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What an `ExportImageRequest` asks for, checked.
+class Destination:
+    """What every export to an asset asks for, checked.
 
     Attributes:
-        expression: In wire form.
-        asset_id: Where the image goes.
-        overwrite: Whether an image there may be replaced.
-        policy: The pyramiding policy of bands not in `policies`.
-        policies: Band name -> pyramiding policy.
-        max_pixels: Most pixels to compute.
-        grid: A `PixelGrid` message, None for the image's own.
+        expression: What is to be computed, in wire form.
+        asset_id: Where it goes.
+        overwrite: Whether an asset there may be replaced.
         description: The task's name.
         request_id: The caller's name for the request, empty for none.
         priority: From 0 to 9999, higher first.
@@ -51,13 +48,70 @@ class ExportRequest:
     expression: Mapping[str, Any]
     asset_id: str
     overwrite: bool = False
+    description: str = ""
+    request_id: str = ""
+    priority: int = 100
+
+
+def destination_of(wire: Mapping[str, Any], where: str) -> Destination:
+    """Check what every export to an asset asks for.
+
+    Args:
+        wire: An `ExportImageRequest` or `ExportTableRequest`.
+        where: `Export.image` or `Export.table`.
+
+    Raises:
+        ServiceError: 400: something is malformed or not done here; 403: it writes into the public
+            catalogue.
+    """
+    expression = wire.get("expression")
+    if not isinstance(expression, Mapping):
+        raise bad_request(f"{where}: Parameter 'expression' is required.")
+    if "fileExportOptions" in wire:
+        raise bad_request(
+            f"{where}: fileExportOptions (Drive, Cloud Storage) is not implemented by this "
+            "emulator; export to an asset."
+        )
+    options = wire.get("assetExportOptions")
+    destination = options.get("earthEngineDestination") if isinstance(options, Mapping) else None
+    if not isinstance(destination, Mapping):
+        raise bad_request(f"{where}: assetExportOptions.earthEngineDestination is required.")
+    asset_id = canonical_id(str(destination.get("name") or ""))
+    if is_public(asset_id):
+        raise read_only(asset_id)
+    request_id = str(wire.get("requestId") or "")
+    if len(request_id) > MAX_REQUEST_ID:
+        raise bad_request(f"requestId must be at most {MAX_REQUEST_ID} characters long.")
+    return Destination(
+        expression,
+        asset_id,
+        bool(destination.get("overwrite", False)),
+        str(wire.get("description") or f"my{where.title().replace('.', '')}Task"),
+        request_id,
+        _integer(wire.get("priority"), 100, "priority"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What an `ExportImageRequest` asks for, checked.
+
+    Attributes:
+        to: Where the image goes, and what the task is called.
+        policy: The pyramiding policy of bands not in `policies`.
+        policies: Band name -> pyramiding policy.
+        max_pixels: Most pixels to compute.
+        grid: A `PixelGrid` message, None for the image's own.
+    """
+
+    to: Destination
     policy: str = "MEAN"
     policies: Mapping[str, str] = field(default_factory=dict)
     max_pixels: int = DEFAULT_MAX_PIXELS
     grid: Mapping[str, Any] | None = None
-    description: str = ""
-    request_id: str = ""
-    priority: int = 100
+
+    kind: ClassVar[str] = "EXPORT_IMAGE"
+    response: ClassVar[str] = "ExportImageResponse"
 
     @classmethod
     def of(cls, wire: Mapping[str, Any]) -> ExportRequest:
@@ -67,41 +121,36 @@ class ExportRequest:
             ServiceError: 400: something in it is malformed or not done here; 403: it writes into
                 the public catalogue.
         """
-        expression = wire.get("expression")
-        if not isinstance(expression, Mapping):
-            raise bad_request("Export.image: Parameter 'expression' is required.")
-        if "fileExportOptions" in wire:
-            raise bad_request(
-                "Export.image: fileExportOptions (Drive, Cloud Storage) is not implemented by this "
-                "emulator; export to an asset."
-            )
-        options = wire.get("assetExportOptions")
-        destination = (
-            options.get("earthEngineDestination") if isinstance(options, Mapping) else None
-        )
-        if not isinstance(options, Mapping) or not isinstance(destination, Mapping):
-            raise bad_request(
-                "Export.image: assetExportOptions.earthEngineDestination is required."
-            )
-        asset_id = canonical_id(str(destination.get("name") or ""))
-        if is_public(asset_id):
-            raise read_only(asset_id)
-        request_id = str(wire.get("requestId") or "")
-        if len(request_id) > MAX_REQUEST_ID:
-            raise bad_request(f"requestId must be at most {MAX_REQUEST_ID} characters long.")
+        to = destination_of(wire, "Export.image")
+        options = wire["assetExportOptions"]
         overrides = options.get("pyramidingPolicyOverrides") or {}
         return cls(
-            expression,
-            asset_id,
-            bool(destination.get("overwrite", False)),
+            to,
             _policy(options.get("pyramidingPolicy")),
             {str(band): _policy(policy) for band, policy in overrides.items()},
             _integer(wire.get("maxPixels"), DEFAULT_MAX_PIXELS, "maxPixels"),
             wire.get("grid"),
-            str(wire.get("description") or "myExportImageTask"),
-            request_id,
-            _integer(wire.get("priority"), 100, "priority"),
         )
+
+    def checked(self, value: Any) -> Image:
+        """Return what the expression has resulted in, as an image.
+
+        Raises:
+            ServiceError: 400: it is none.
+        """
+        found: Image = coerce(value, Image, "expression")
+        return found
+
+    def run(
+        self,
+        catalog: Catalog,
+        value: Any,
+        step: Callable[[float], None],
+        done: Callable[[], None],
+        context: Context,
+    ) -> None:
+        """Compute the image and make an asset of it; see `export_image`."""
+        export_image(catalog, self.checked(value), self, step, done, context)
 
 
 def _policy(name: Any) -> str:
@@ -149,7 +198,7 @@ def export_image(
         OSError: The disk is full.
     """
     context = context or Context()
-    catalog.check_free(request.asset_id, overwrite=request.overwrite)
+    catalog.check_free(request.to.asset_id, overwrite=request.to.overwrite)
     place = wire_request(image, request.grid) if request.grid else native_request(image)
     if place.window.area > request.max_pixels:
         raise export_too_large(place.window.area, request.max_pixels)
@@ -168,7 +217,7 @@ def export_image(
             writer.close()
             step(len(windows) / (len(windows) + 1))
         record = AssetRecord(
-            request.asset_id,
+            request.to.asset_id,
             IMAGE,
             properties,
             start,
@@ -179,7 +228,7 @@ def export_image(
                 for writer, band in zip(writers, image.bands, strict=True)
             ),
         )
-        catalog.publish(folder, record, overwrite=request.overwrite, also=done)
+        catalog.publish(folder, record, overwrite=request.to.overwrite, also=done)
 
 
 def _windows(whole: Window) -> Iterator[Window]:

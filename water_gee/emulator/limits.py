@@ -40,6 +40,12 @@ MAX_QUEUED_TASKS = 3_000
 TASK_WORKERS = 2
 """Tasks run at once (usage guide, «concurrent batch tasks»)."""
 
+MAX_TABLE_TEXT = 100_000
+"""Characters of one string of a table (guide «Importing table data»)."""
+
+MAX_TABLE_COLUMNS = 1_000
+"""Properties of one feature of a table (the same guide)."""
+
 MAX_REQUEST_ID = 60
 """Longest `requestId` of an export (REST reference of `ExportImageRequest`)."""
 

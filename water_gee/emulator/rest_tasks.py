@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee.emulator.errors import bad_request
 from water_gee.emulator.limits import MAX_LIST_PAGE, TASK_WORKERS
+from water_gee.emulator.tables import TableRequest
 
 if TYPE_CHECKING:
     from water_gee.emulator.routes import Request
@@ -19,6 +20,12 @@ MAX_WAIT_SECONDS = 30.0
 def export(service: Service, name: str, request: Request) -> dict[str, Any]:
     """Queue an export of an image."""
     return service.tasks.submit(_project(name), request.message).to_rest()
+
+
+def export_table(service: Service, name: str, request: Request) -> dict[str, Any]:
+    """Queue an export of features."""
+    kind = TableRequest.kind
+    return service.tasks.submit(_project(name), request.message, kind).to_rest()
 
 
 def list_operations(service: Service, name: str, request: Request) -> dict[str, Any]:

@@ -149,6 +149,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("projects.image.export", "POST", "project", PROJECT, "/image:export", rest_tasks.export),
     Route(
+        "projects.table.export",
+        "POST",
+        "project",
+        PROJECT,
+        "/table:export",
+        rest_tasks.export_table,
+    ),
+    Route(
         "projects.thumbnails.create",
         "POST",
         "parent",

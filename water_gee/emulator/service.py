@@ -64,7 +64,7 @@ class Service:
         self.catalog = catalog
         self.faults = faults
         self.evaluator = Evaluator(catalog)
-        self.tasks = Tasks(catalog, self.image, faults=faults)
+        self.tasks = Tasks(catalog, self.value, faults=faults)
         self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
         self._thumbnails: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._contexts: list[Context] = []

@@ -30,6 +30,14 @@ class AssetLoader(Protocol):
         """
         ...
 
+    def load_table(self, asset_id: str) -> Collection:
+        """Return a table asset.
+
+        Raises:
+            ServiceError: 400: there is none, in the service's words.
+        """
+        ...
+
 
 class NoAssets:
     """A catalogue with nothing in it."""
@@ -49,6 +57,15 @@ class NoAssets:
 
         raise bad_request(
             f"ImageCollection.load: ImageCollection asset '{asset_id}' not found "
+            "(does not exist or caller does not have access)."
+        )
+
+    def load_table(self, asset_id: str) -> Collection:
+        """Refuse."""
+        from water_gee.emulator.registry import bad_request
+
+        raise bad_request(
+            f"Collection.loadTable: Collection asset '{asset_id}' not found "
             "(does not exist or caller does not have access)."
         )
 

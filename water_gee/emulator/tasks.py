@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee.emulator.assets import rest_name, timestamp
 from water_gee.emulator.errors import operation_missing, queue_full, storage_full
-from water_gee.emulator.export import ExportRequest, export_image
+from water_gee.emulator.export import ExportRequest
 from water_gee.emulator.faults import INTERNAL, NO_FAULTS
 from water_gee.emulator.limits import TASK_WORKERS
 from water_gee.emulator.pixels import Context
 from water_gee.emulator.staging import try_lock
+from water_gee.emulator.tables import TableRequest
 from water_gee.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from water_gee.emulator.catalog import Catalog
     from water_gee.emulator.faults import Failure, Faults
-    from water_gee.emulator.values import Image
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +44,12 @@ POLL_SECONDS = 0.5
 """How often workers look for tasks that another process queued, or cancelled."""
 
 LOCK_FILE = "tasks.lock"
+
+KINDS: Mapping[str, type[ExportRequest] | type[TableRequest]] = {
+    ExportRequest.kind: ExportRequest,
+    TableRequest.kind: TableRequest,
+}
+"""What can be exported, by the type its tasks have."""
 
 _COLUMNS = (
     "id, project, state, kind, description, priority, attempt, progress, created, started, "
@@ -68,7 +74,7 @@ class Operation:
         id: Unique.
         project: Whose it is, without `projects/`.
         state: `PENDING`, `RUNNING`, `CANCELLING`, `SUCCEEDED`, `CANCELLED` or `FAILED`.
-        kind: `EXPORT_IMAGE`.
+        kind: `EXPORT_IMAGE` or `EXPORT_FEATURES`.
         description: The caller's name for it.
         target: The asset it made; empty while there is none.
         priority: Higher first.
@@ -125,7 +131,7 @@ class Operation:
         if self.state == SUCCEEDED:
             metadata["destinationUris"] = [rest_name(self.target)]
             shown["response"] = {
-                "@type": "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
+                "@type": f"type.googleapis.com/google.earthengine.v1.{KINDS[self.kind].response}"
             }
         elif self.state == FAILED:
             message = self.error or INTERNAL
@@ -140,7 +146,7 @@ class Tasks:
 
     Args:
         catalog: Where they are stored, and where their results go.
-        compute: From an expression in wire form to its image.
+        compute: From an expression in wire form to its value.
         workers: How many run at once.
         faults: What is to go wrong with them.
     """
@@ -148,7 +154,7 @@ class Tasks:
     def __init__(
         self,
         catalog: Catalog,
-        compute: Callable[[Mapping[str, Any]], Image],
+        compute: Callable[[Mapping[str, Any]], Any],
         workers: int = TASK_WORKERS,
         faults: Faults = NO_FAULTS,
     ) -> None:
@@ -186,21 +192,29 @@ class Tasks:
 
     # Asking ------------------------------------------------------------------------------------
 
-    def submit(self, project: str, wire: Mapping[str, Any]) -> Operation:
+    def submit(
+        self, project: str, wire: Mapping[str, Any], kind: str = ExportRequest.kind
+    ) -> Operation:
         """Queue an export; the same `requestId` again returns the same operation.
+
+        Args:
+            project: Whose it is.
+            wire: The request.
+            kind: One of `KINDS`.
 
         Raises:
             ServiceError: 400: the request is malformed, its expression cannot be evaluated or is no
-                image, or too many tasks wait; 403: the asset is to lie where the caller may not
-                write.
+                image (no features), or too many tasks wait; 403: the asset is to lie where the
+                caller may not write.
         """
-        request = ExportRequest.of(wire)
+        checked = KINDS[kind].of(wire)
+        request = checked.to
         self.faults.check("projects.assets.create", rest_name(request.asset_id))
         if request.request_id:
             found = self._by_request(request.request_id)
             if found is not None:
                 return found
-        self._compute(request.expression)
+        checked.checked(self._compute(request.expression))
         now = _now()
         row = (secrets.token_hex(12).upper(), project, request.request_id or None, PENDING)
         with self.catalog.database.transaction() as connection:
@@ -212,8 +226,8 @@ class Tasks:
             connection.execute(
                 "INSERT OR IGNORE INTO operations (id, project, request_id, state, kind, "
                 "description, request, priority, attempt, progress, created, updated) "
-                "VALUES (?, ?, ?, ?, 'EXPORT_IMAGE', ?, ?, ?, 0, 0, ?, ?)",
-                (*row, request.description, json.dumps(wire), request.priority, now, now),
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
+                (*row, kind, request.description, json.dumps(wire), request.priority, now, now),
             )
         with self._wake:
             self._wake.notify()
@@ -288,14 +302,14 @@ class Tasks:
         if state != SUCCEEDED:
             return ""
         if operation_id not in self._targets:
-            self._targets[operation_id] = self._request(operation_id).asset_id
+            self._targets[operation_id] = self._request(operation_id).to.asset_id
         return self._targets[operation_id]
 
-    def _request(self, operation_id: str) -> ExportRequest:
-        (text,) = self._query(
-            "SELECT request FROM operations WHERE id = ?", operation_id
+    def _request(self, operation_id: str) -> ExportRequest | TableRequest:
+        kind, text = self._query(
+            "SELECT kind, request FROM operations WHERE id = ?", operation_id
         ).fetchone()
-        return ExportRequest.of(json.loads(text))
+        return KINDS[kind].of(json.loads(text))
 
     def _query(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self.catalog.database.connection().execute(sql, values)
@@ -385,13 +399,12 @@ class Tasks:
 
         try:
             request = self._request(operation.id)
-            image = self._compute(request.expression)
+            value = self._compute(request.to.expression)
             self._check_storage()
             with self._context(operation) as context:
-                export_image(
+                request.run(
                     self.catalog,
-                    image,
-                    request,
+                    value,
                     step,
                     lambda: self._end(operation, SUCCEEDED),
                     context,

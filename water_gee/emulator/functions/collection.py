@@ -11,6 +11,7 @@ from water_gee.emulator.coerce import coerce
 from water_gee.emulator.compare import equal, hashable, sort_key
 from water_gee.emulator.functions.filter_expression import expression
 from water_gee.emulator.registry import REGISTRY, bad_request
+from water_gee.emulator.services import Services
 from water_gee.emulator.values import (
     Collection,
     Element,
@@ -61,12 +62,15 @@ def collection(features: list[Any]) -> Collection:
 
 
 @REGISTRY.function("Collection.loadTable")
-def load_table(tableId: str, geometryColumn: str | None = None, version: int = -1) -> Collection:
-    """Refuse: this emulator's catalogue holds no tables."""
-    raise bad_request(
-        f"Collection.loadTable: Collection asset '{tableId}' not found "
-        "(this emulator's catalogue holds no tables)."
-    )
+def load_table(
+    services: Services, tableId: str, geometryColumn: str | None = None, version: int = -1
+) -> Collection:
+    """Return the features of a table asset."""
+    if version != -1:
+        raise bad_request(
+            "Collection.loadTable: Asset versions are not implemented by this emulator."
+        )
+    return services.assets.load_table(tableId)
 
 
 @REGISTRY.function("Collection.filter")
