@@ -60,8 +60,8 @@ LIGHTGBM_LINKS = {
 }
 """Objective -> link (lightgbm's parameter reference, «objective»)."""
 
-ZERO = 1e-35
-"""Nearer to 0 than this, lightgbm takes a number for zero (`kZeroThreshold` in its sources)."""
+ZERO = float(np.float32(1e-35))
+"""Up to here, lightgbm takes a number for zero (`kZeroThreshold` in its sources)."""
 
 
 # ----------------------------------------------------------------------------------------- xgboost
@@ -227,29 +227,28 @@ def _lightgbm_tree(model: Any, root: Mapping[str, Any], factor: float) -> Tree:
                 raise unsupported(model, "its leaves are linear; train with linear_tree=False")
             rows.append([LEAF, 0.0, 0, 0, node["leaf_value"] * factor])
             continue
-        _check_split(model, node)
         here = len(rows)
-        rows.append([node["split_feature"], float(node["threshold"]), 0, 0, 0.0])
+        rows.append([node["split_feature"], _threshold(model, node), 0, 0, 0.0])
         stack += [(node["right_child"], here, 3), (node["left_child"], here, 2)]
     table = np.array(rows, np.float64)
     feature, left, right = (table[:, column].astype(np.intp) for column in (0, 2, 3))
     return Tree(feature, table[:, 1], left, right, table[:, 4])
 
 
-def _check_split(model: Any, node: Mapping[str, Any]) -> None:
+def _threshold(model: Any, node: Mapping[str, Any]) -> float:
+    """What a split compares with; all numbers that count as zero go where zero goes."""
     if node["decision_type"] != "<=":
         raise categorical(model, int(node["split_feature"]))
-    if node["missing_type"] != "Zero":
-        return
     threshold = float(node["threshold"])
-    # All that counts as zero has to go where it is sent.
-    agrees = threshold >= ZERO if node["default_left"] else threshold < -ZERO
-    if not agrees:
+    if node["missing_type"] == "Zero" and bool(node["default_left"]) != (threshold >= 0):
         raise unsupported(
             model,
             f"it takes zeros of feature {node['split_feature']} for missing and sends them past "
             "the comparison; train with zero_as_missing=False",
         )
+    if abs(threshold) > ZERO:
+        return threshold
+    return ZERO if threshold >= 0 else math.nextafter(-ZERO, -math.inf)
 
 
 # ------------------------------------------------------------------------------------------ answers

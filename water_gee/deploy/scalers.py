@@ -32,11 +32,16 @@ def scaler_steps(scaler: Any) -> tuple[Step, ...]:
 
 def _standard(scaler: Any) -> tuple[Step, ...]:
     fitted(scaler, "scale_")
-    return _centred(scaler.mean_ if scaler.with_mean else None, scaler.scale_)
+    # It brings its numbers to the type of the features, which have 32 bits, before it uses them.
+    mean, scale = (
+        None if one is None else np.asarray(one, np.float32)
+        for one in (scaler.mean_ if scaler.with_mean else None, scaler.scale_)
+    )
+    return _centred(mean, scale)
 
 
 def _robust(scaler: Any) -> tuple[Step, ...]:
-    fitted(scaler, "scale_")
+    fitted(scaler, "scale_" if scaler.with_scaling else "center_")
     centre = scaler.center_ if scaler.with_centering else None
     return _centred(centre, scaler.scale_ if scaler.with_scaling else None)
 
@@ -47,14 +52,19 @@ def _centred(centre: Any, scale: Any) -> tuple[Step, ...]:
 
 
 def _largest(scaler: Any) -> tuple[Step, ...]:
+    _refuse_clipping(scaler)
     return (Step("divide", np.asarray(fitted(scaler, "scale_"), np.float64)),)
 
 
 def _span(scaler: Any) -> tuple[Step, ...]:
+    _refuse_clipping(scaler)
     scale = np.asarray(fitted(scaler, "scale_"), np.float64)
-    if scaler.clip:
-        raise unsupported(scaler, "it clips; make it with clip=False")
     return (Step("multiply", scale), Step("add", np.asarray(scaler.min_, np.float64)))
+
+
+def _refuse_clipping(scaler: Any) -> None:
+    if getattr(scaler, "clip", False):
+        raise unsupported(scaler, "it clips; make it with clip=False")
 
 
 SCALERS: dict[str, Callable[[Any], tuple[Step, ...]]] = {
