@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from water_gee.deploy import lower
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.building import RANK, Builder, Layer, Reference
@@ -14,8 +16,6 @@ from water_gee.training.backend import keras
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import numpy as np
 
     from water_gee.deploy.graph import LayerGraph
 
@@ -197,7 +197,7 @@ def _weights(layer: Any) -> dict[str, np.ndarray[Any, Any]]:
     variables: Mapping[str, Any] = {variable.name: variable for variable in layer.weights}
     if "kernel" in variables:
         variables = {**variables, "kernel": layer.kernel}  # with what LoRA adds to it
-    return {name: keras.ops.convert_to_numpy(value) for name, value in variables.items()}
+    return {name: np.asarray(value) for name, value in variables.items()}
 
 
 def _config(layer: Any) -> dict[str, Any]:

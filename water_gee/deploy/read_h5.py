@@ -1,0 +1,466 @@
+"""Keras 2 -> layer graph: `.h5` files, which Keras 3 cannot load when they hold slices.
+
+Such a file has the network's settings as JSON in the attribute `model_config`, and in the group
+`model_weights` one group for each layer, with the names of its arrays in `weight_names`. Slices
+made before TensorFlow 2.4 are layers `TensorFlowOpLayer` that hold a node of TensorFlow's graph and
+the constants it reads; later ones are `SlicingOpLambda`, and arithmetic `TFOpLambda`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+
+from water_gee.deploy import lower
+from water_gee.deploy.building import RANK, Builder, Layer, Reference
+from water_gee.deploy.lower_functions import FUNCTIONS
+from water_gee.errors import ModelError, UnsupportedLayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from water_gee.deploy.graph import LayerGraph
+
+    Array = npt.NDArray[Any]
+    Key = tuple[str, int, int]
+    """A layer, which of its calls, and which of its outputs."""
+
+SUFFIXES = (".h5", ".hdf5")
+
+_MODELS = {"Functional", "Model", "Sequential"}
+_OPERATIONS = {
+    "StridedSlice": "getitem",
+    "ConcatV2": "concatenate",
+    "Add": "add",
+    "AddV2": "add",
+    "BiasAdd": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "RealDiv": "divide",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Neg": "negative",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Elu": "elu",
+    "Selu": "selu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softplus": "softplus",
+    "Softmax": "softmax",
+}
+"""Operations of TensorFlow -> keys of `lower_functions.FUNCTIONS`."""
+
+_FUNCTIONS = {
+    "__operators__.getitem": "getitem",
+    "__operators__.add": "add",
+    "math.add": "add",
+    "math.subtract": "subtract",
+    "math.multiply": "multiply",
+    "math.truediv": "divide",
+    "math.divide": "divide",
+    "math.maximum": "maximum",
+    "math.minimum": "minimum",
+    "math.negative": "negative",
+    "math.sigmoid": "sigmoid",
+    "nn.sigmoid": "sigmoid",
+    "math.tanh": "tanh",
+    "nn.tanh": "tanh",
+    "math.softplus": "softplus",
+    "nn.softplus": "softplus",
+    "nn.relu": "relu",
+    "nn.relu6": "relu6",
+    "nn.leaky_relu": "leaky_relu",
+    "nn.elu": "elu",
+    "nn.selu": "selu",
+    "nn.gelu": "gelu",
+    "nn.silu": "silu",
+    "nn.swish": "silu",
+    "nn.softmax": "softmax",
+    "concat": "concatenate",
+}
+"""Functions of TensorFlow, as `TFOpLambda` names them."""
+
+
+def is_h5(path: Any) -> bool:
+    """Whether this names a Keras 2 file, by its ending."""
+    return isinstance(path, (str, Path)) and Path(path).suffix.lower() in SUFFIXES
+
+
+def read(path: Path | str, *, same_as_valid: bool = False) -> LayerGraph:
+    """Read a Keras 2 model saved whole, `model.save("model.h5")`.
+
+    Args:
+        path: The file. Its network has one input `(n, row, col, channel)`, which may have a fixed
+            size, as of patches; it is read as one for images of any size.
+        same_as_valid: As `read_keras.read` has it.
+
+    Raises:
+        ModelError: There is no such file, or it holds no model of one input and one output.
+        UnsupportedLayerError: A layer without a form on Earth Engine; layer, kind and remedy named.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelError(f"there is no model at {source}")
+    try:
+        with h5py.File(source) as file:
+            config = _config(file, source)
+            weights = _weights(file, source)
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{source} is no HDF5 file of a Keras model: {error}") from error
+    reading = _Reading(source, weights, same_as_valid)
+    try:
+        outputs = reading.model(config, None, "", None)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(
+            f"{source} has a configuration that cannot be read ({type(error).__name__}: {error})"
+        ) from error
+    if len(outputs) != 1:
+        raise ModelError(f"{source} has {len(outputs)} outputs; a network here has one")
+    return reading.builder.graph(outputs[0])
+
+
+def _config(file: h5py.File, source: Path) -> dict[str, Any]:
+    text = file.attrs.get("model_config")
+    if text is None:
+        raise ModelError(
+            f"{source} holds weights and no model; save it whole, with model.save('model.h5')"
+        )
+    config = json.loads(text)
+    if not isinstance(config, dict) or config.get("class_name") not in _MODELS:
+        kind = config.get("class_name") if isinstance(config, dict) else type(config).__name__
+        raise ModelError(f"{source} holds a {kind}; only functional and sequential models are read")
+    return config
+
+
+def _weights(file: h5py.File, source: Path) -> dict[str, dict[str, Array]]:
+    """The arrays of each layer of the outermost model, by their full names."""
+    groups: Any = file["model_weights"]
+    found: dict[str, dict[str, Array]] = {}
+    for layer in _texts(groups.attrs["layer_names"]):
+        group = groups[layer]
+        names = _texts(group.attrs["weight_names"])
+        found[layer] = {name: np.asarray(group[name]) for name in names}
+    if not found:
+        raise ModelError(f"{source} holds no layers")
+    return found
+
+
+def _texts(names: Any) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+class _Reading:
+    """One file being read."""
+
+    def __init__(
+        self, source: Path, weights: Mapping[str, Mapping[str, Array]], same_as_valid: bool
+    ) -> None:
+        self.source = source
+        self.weights = weights
+        self.builder = Builder(same_as_valid=same_as_valid)
+        self.inputs = 0
+
+    def model(
+        self,
+        config: Mapping[str, Any],
+        sources: Sequence[str] | None,
+        prefix: str,
+        weights: Mapping[str, Array] | None,
+    ) -> list[str]:
+        """Put a model's layers; returns the nodes of its outputs.
+
+        Args:
+            config: `{class_name, config}`.
+            sources: The nodes that it reads; None for the network itself.
+            prefix: Before the names of its layers.
+            weights: The arrays of the model that this one is a layer of.
+        """
+        about = config["config"]
+        if config["class_name"] == "Sequential":
+            return self._sequential(about, sources, prefix, weights)
+        names: dict[Key, str] = {}
+        if sources is not None:
+            names = dict(zip(_references(about["input_layers"]), sources, strict=True))
+        waiting = _calls(about)
+        while waiting:
+            left = [item for item in waiting if not self._put(*item, names, prefix, weights)]
+            if len(left) == len(waiting):
+                stuck = left[0][0]["name"]
+                raise ModelError(f"{self.source}: layer {stuck!r} reads what is not there")
+            waiting = left
+        return [names[key] for key in _references(about["output_layers"])]
+
+    def _sequential(
+        self,
+        about: Any,
+        sources: Sequence[str] | None,
+        prefix: str,
+        weights: Mapping[str, Array] | None,
+    ) -> list[str]:
+        layers = about["layers"] if isinstance(about, dict) else about  # a bare list before 2.2.3
+        source = sources[0] if sources else None
+        for layer in layers:
+            if source is None:
+                shape = _shape(layer["config"])
+                if shape is None:
+                    raise ModelError(
+                        f"{self.source}: its first layer has no input shape; build the model "
+                        "before saving it"
+                    )
+                source = self._input(layer["config"]["name"], shape)
+            if layer["class_name"] == "InputLayer":
+                continue
+            (source,) = self._layer(layer, [source], (), prefix, 0, weights)
+        if source is None:
+            raise ModelError(f"{self.source} holds no layers")
+        return [source]
+
+    def _put(
+        self,
+        layer: Mapping[str, Any],
+        call: tuple[int, Any],
+        names: dict[Key, str],
+        prefix: str,
+        weights: Mapping[str, Array] | None,
+    ) -> bool:
+        """Put one call of a layer if all that it reads is there already."""
+        number, inbound = call
+        name = layer.get("name") or layer["config"]["name"]
+        if layer["class_name"] == "InputLayer":
+            if (name, 0, 0) not in names:
+                shape = _shape(layer["config"]) or ()
+                names[name, 0, 0] = self._input(prefix + name, shape)
+            return True
+        keys, arguments = _inbound(inbound)
+        if any(key not in names for key in keys):
+            return False
+        read = [names[key] for key in keys]
+        outputs = self._layer({**layer, "name": name}, read, arguments, prefix, number, weights)
+        for index, output in enumerate(outputs):
+            names[name, number, index] = output
+        return True
+
+    def _input(self, name: str, shape: Sequence[int | None]) -> str:
+        self.inputs += 1
+        if self.inputs > 1:
+            raise ModelError(f"{self.source} has several inputs; a network here has one")
+        if len(shape) != RANK or shape[-1] is None:
+            reason = f"its shape is {tuple(shape)}; it must be (None, row, col, channels)"
+            raise UnsupportedLayerError(name, "InputLayer", reason)
+        return self.builder.input(name, int(shape[-1]), (shape[1], shape[2]))
+
+    def _layer(
+        self,
+        layer: Mapping[str, Any],
+        read: list[str],
+        arguments: tuple[Any, ...],
+        prefix: str,
+        number: int,
+        weights: Mapping[str, Array] | None,
+    ) -> list[str]:
+        """Put one call of a layer, or of a model that is one; returns the nodes of its outputs."""
+        kind, config = str(layer["class_name"]), layer["config"]
+        own = str(layer.get("name") or config["name"])
+        name = prefix + (own if number == 0 else f"{own}_call{number}")
+        if kind in _MODELS:
+            inner = weights if weights is not None else self.weights.get(own, {})
+            return self.model(layer, read, f"{name}/", inner)
+        arrays = self._arrays(own, weights)
+        inputs = tuple(self.builder.tensors[source] for source in read)
+        same = self.builder.same_as_valid
+        described = Layer(name, kind, config, arrays, inputs, arguments, 2, same)
+        if kind in lower.LAYERS:
+            steps = lower.LAYERS[kind](described)
+        else:
+            function = _function(described)
+            if function is None:
+                raise lower.refuse(described)
+            steps = FUNCTIONS[function.kind](function)
+        return [self.builder.put(name, steps, read)]
+
+    def _arrays(self, layer: str, weights: Mapping[str, Array] | None) -> dict[str, Array]:
+        """A layer's arrays by the last part of their names; in a nested model, those of its own."""
+        if weights is None:
+            weights = self.weights.get(layer, {})
+            return {_last(name): array for name, array in weights.items()}
+        mine = [name for name in weights if layer in name.split("/")[:-1]]
+        found = {_last(name): weights[name] for name in mine}
+        if len(found) != len(mine):
+            raise ModelError(f"{self.source} has two layers {layer!r} in one model; rename one")
+        return found
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1].split(":")[0]
+
+
+def _shape(config: Mapping[str, Any]) -> list[int | None] | None:
+    shape = config.get("batch_input_shape", config.get("batch_shape"))
+    return None if shape is None else list(shape)
+
+
+def _references(layers: Any) -> list[Key]:
+    """`[[name, call, output], ...]`, of which Keras leaves out the outer list for a single one."""
+    many = layers if isinstance(layers[0], list) else [layers]
+    return [(str(name), int(call), int(index)) for name, call, index in many]
+
+
+def _calls(about: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], tuple[int, Any]]]:
+    """Every call of every layer, numbered as references to it are; an input is one of nothing.
+
+    A model among the layers counts its own making as call 0, which is not among its calls.
+    """
+    layers = [(layer, layer.get("inbound_nodes") or [[]]) for layer in about["layers"]]
+    read = [key for _, calls in layers for call in calls for key in _inbound(call)[0]]
+    first: dict[str, int] = {}
+    for name, call, _ in read + _references(about["output_layers"]):
+        first[name] = min(call, first.get(name, call))
+    return [
+        (layer, (number, call))
+        for layer, calls in layers
+        for number, call in enumerate(
+            calls, start=first.get(layer.get("name"), 0) if layer["class_name"] in _MODELS else 0
+        )
+    ]
+
+
+def _inbound(call: Any) -> tuple[list[Key], tuple[Any, ...]]:
+    """What one call reads, and its arguments in order, a `Reference` for each of these.
+
+    `[name, call, output, arguments]` for each input, or that alone; an input that is a number is
+    `["_CONSTANT_VALUE", -1, number, arguments]`. Further tensors are among the arguments, as
+    `[name, call, output]`.
+    """
+    entries = [call] if call and not isinstance(call[0], list) else call
+    keys: list[Key] = []
+    arguments: list[Any] = []
+
+    def refer(name: Any, number: Any, index: Any, *_: Any) -> Reference:
+        keys.append((str(name), int(number), int(index)))
+        return Reference(len(keys) - 1)
+
+    named: dict[str, Any] = {}
+    for entry in entries:
+        constant = entry[0] == "_CONSTANT_VALUE"
+        arguments.append(entry[2] if constant else refer(*entry))
+        named.update(entry[3] if len(entry) > 3 else {})
+    for name, value in named.items():
+        if name == "name" or value is None:
+            continue
+        is_tensor = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+        arguments.append(refer(*value) if is_tensor else (name, value))
+    return keys, tuple(arguments)
+
+
+def _function(layer: Layer) -> Layer | None:
+    """A layer that wraps a function of TensorFlow, in the words of `lower_functions`."""
+    if layer.kind == "TensorFlowOpLayer":
+        return _operation(layer)
+    if layer.kind not in {"TFOpLambda", "SlicingOpLambda"}:
+        return None
+    kind = _FUNCTIONS.get(str(layer.config.get("function")))
+    if kind is None:
+        raise layer.refusal(
+            f"it calls tf.{layer.config.get('function')}; of functions only "
+            f"{', '.join(sorted(set(FUNCTIONS)))} can be converted"
+        )
+    named: dict[str, Any] = dict(given for given in layer.arguments if isinstance(given, tuple))
+    plain = tuple(given[1] if isinstance(given, tuple) else given for given in layer.arguments)
+    if kind == "getitem":
+        plain = (Reference(0), _key(named.get("slice_spec")))
+    return Layer(layer.name, kind, named, {}, layer.inputs, plain, 2, layer.same_as_valid)
+
+
+def _key(spec: Any) -> Any:
+    """An index as Keras writes it: dictionaries for slices and dots."""
+    if isinstance(spec, dict) and spec.get("class_name") == "__tuple__":
+        spec = spec["items"]
+    parts = spec if isinstance(spec, list) else [spec]
+    return tuple(_part(part) for part in parts)
+
+
+def _part(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    if part.get("class_name") == "__ellipsis__":
+        return Ellipsis
+    about = part.get("config", part)
+    return slice(about.get("start"), about.get("stop"), about.get("step"))
+
+
+def _operation(layer: Layer) -> Layer:
+    """A node of TensorFlow's graph, with the constants among its inputs."""
+    node = _node(layer)
+    kind = _OPERATIONS.get(str(node.get("op")))
+    if kind is None:
+        raise layer.refusal(
+            f"it is TensorFlow's {node.get('op')}; of operations only "
+            f"{', '.join(sorted(_OPERATIONS))} can be converted"
+        )
+    constants = {int(at): value for at, value in (layer.config.get("constants") or {}).items()}
+    tensors = iter(given for given in layer.arguments if isinstance(given, Reference))
+    count = len(layer.arguments) + len(constants)
+    arguments = [constants[at] if at in constants else next(tensors) for at in range(count)]
+    config: dict[str, Any] = {}
+    if kind == "getitem":
+        arguments = [arguments[0], _strided(layer, node, arguments[1:])]
+    elif kind == "concatenate":
+        config["axis"] = int(np.asarray(arguments[-1]))
+    return Layer(
+        layer.name, kind, config, {}, layer.inputs, tuple(arguments), 2, layer.same_as_valid
+    )
+
+
+def _node(layer: Layer) -> Mapping[str, Any]:
+    """The operation as JSON; before TensorFlow 2.2 it was written in protobuf's own form."""
+    node = layer.config.get("node_def")
+    if isinstance(node, dict):
+        return node
+    from google.protobuf import json_format
+
+    from water_gee.training.backend import tf
+
+    raw = node if isinstance(node, bytes) else str(node).encode()
+    try:
+        parsed = tf.compat.v1.NodeDef.FromString(raw)
+    except Exception as error:  # protobuf's own, by implementation
+        raise layer.refusal("its operation cannot be read; save the model again") from error
+    found: dict[str, Any] = json_format.MessageToDict(parsed)
+    return found
+
+
+def _strided(layer: Layer, node: Mapping[str, Any], constants: Sequence[Any]) -> tuple[Any, ...]:
+    """The index that a strided slice stands for: masks say which of its ends hold.
+
+    Source: the documentation of `tf.strided_slice`.
+    """
+    if len(constants) != 3 or any(isinstance(part, Reference) for part in constants):
+        raise layer.refusal("it takes a window that is computed; only fixed ones can be taken")
+    begin, end, strides = (np.atleast_1d(np.asarray(part)).tolist() for part in constants)
+    masks = {
+        name: int(node.get("attr", {}).get(f"{name}_mask", {}).get("i", 0))
+        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
+    parts: list[Any] = []
+    for at, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+        bit = 1 << at
+        if masks["ellipsis"] & bit:
+            parts.append(Ellipsis)
+        elif masks["new_axis"] & bit:
+            parts.append(None)
+        elif masks["shrink_axis"] & bit:
+            parts.append(first)
+        else:
+            start = None if masks["begin"] & bit else first
+            stop = None if masks["end"] & bit else last
+            parts.append(slice(start, stop, None if step == 1 else step))
+    return tuple(parts)
