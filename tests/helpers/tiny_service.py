@@ -30,14 +30,24 @@ class TinyService:
         self.assets, self.operations, self.requests = {}, {}, []
         self.policies, self.denied = {}, False
         self.pixel_requests = 0
-        self.outcome = "SUCCEEDED"  # of exports; a tuple ("FAILED", message) fails them
+        self.outcome = (
+            "SUCCEEDED"  # of exports, or a function of one; ("FAILED", message) fails them
+        )
+        self.advance_lists = False  # whether tasks go on when they are listed, too
         self.refusal = None  # what starting a task is refused with
         self.polls = 2  # looks at a task until it has ended
         self._numbers = itertools.count(1)
 
+    def install_one(self, name, function):
+        """Put another function in the place of one of the calls."""
+        from ee import data
+
+        self._monkeypatch.setattr(data, name, function)
+
     def install(self, monkeypatch):
         from ee import data
 
+        self._monkeypatch = monkeypatch
         for name in (
             "computePixels",
             "getAsset",
@@ -48,6 +58,7 @@ class TinyService:
             "setIamPolicy",
             "listOperations",
             "getOperation",
+            "cancelOperation",
             "newTaskId",
             "exportImage",
         ):
@@ -157,7 +168,13 @@ class TinyService:
         return self.operations[name]
 
     def listOperations(self):  # noqa: N802
+        if self.advance_lists:
+            for name in self.operations:
+                self.getOperation(name)
         return list(self.operations.values())[::-1]
+
+    def cancelOperation(self, name):  # noqa: N802
+        self.operations[name]["metadata"]["state"] = "CANCELLED"
 
     def getOperation(self, name):  # noqa: N802
         operation = self.operations[name]
@@ -167,13 +184,14 @@ class TinyService:
         return operation
 
     def end(self, operation):
-        if isinstance(self.outcome, tuple):
-            state, message = self.outcome
+        outcome = self.outcome(operation) if callable(self.outcome) else self.outcome
+        if isinstance(outcome, tuple):
+            state, message = outcome
             operation["metadata"]["state"] = state
             operation["error"] = {"message": message}
             return
-        operation["metadata"]["state"] = self.outcome
-        if self.outcome == "SUCCEEDED":
+        operation["metadata"]["state"] = outcome
+        if outcome == "SUCCEEDED":
             target = destination_of(operation["request"])
             self.assets[target] = {
                 "type": "IMAGE",
