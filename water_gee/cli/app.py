@@ -12,21 +12,38 @@ import click
 
 from water_gee._version import __version__
 from water_gee.cli import failures
+from water_gee.cli.compare import compare
 from water_gee.cli.demo import demo
 from water_gee.cli.deploy import deploy
 from water_gee.cli.download import download
 from water_gee.cli.emit import emit
 from water_gee.cli.emulator import emulator
 from water_gee.cli.labels import labels
+from water_gee.cli.polygons import polygons
 from water_gee.cli.predict import predict
 from water_gee.cli.run import run
+from water_gee.cli.series import series
 from water_gee.cli.tasks import tasks
 from water_gee.cli.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-COMMANDS = (download, labels, train, predict, deploy, tasks, emit, run, demo, emulator)
+COMMANDS = (
+    download,
+    labels,
+    train,
+    predict,
+    polygons,
+    series,
+    compare,
+    deploy,
+    tasks,
+    emit,
+    run,
+    demo,
+    emulator,
+)
 """In the order in which they are used, and listed."""
 
 

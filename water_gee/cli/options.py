@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from water_gee.imagery.recipe import Recipe
 
@@ -52,6 +53,33 @@ class Names(click.ParamType[tuple[str, ...]]):
         if isinstance(value, tuple):
             return value
         return tuple(name.strip() for name in str(value).split(",") if name.strip())
+
+
+class Measure(click.ParamType[tuple[float, str]]):
+    """A size with its unit: areas in m² (`2500m2`, `0.25ha`), lengths in px or m (`1px`, `30m`)."""
+
+    name = "size"
+    _UNITS: ClassVar[Mapping[str, Mapping[str, tuple[float, str]]]] = {
+        "area": {"m2": (1.0, "m2"), "m²": (1.0, "m2"), "ha": (1e4, "m2"), "km2": (1e6, "m2"),
+                 "km²": (1e6, "m2"), "": (1.0, "m2")},
+        "length": {"px": (1.0, "px"), "m": (1.0, "m")},
+    }  # fmt: skip
+
+    def __init__(self, what: str) -> None:
+        self.units = self._UNITS[what]
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, str]:
+        """Read the text."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(\S*)\s*", str(value))
+        if found is None or found[2] not in self.units:
+            like = ", ".join(f"5{unit}" for unit in self.units if unit and unit.isascii())
+            self.fail(f"{value!r} is not like {like}", param, ctx)
+        factor, unit = self.units[found[2]]
+        return float(found[1]) * factor, unit
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
