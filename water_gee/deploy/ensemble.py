@@ -223,8 +223,8 @@ def tidied(tree: Tree, depth: int = MAX_DEPTH) -> tuple[Tree, ...]:
         parent, side, above = _fenced(builder, bounds)
         if above >= depth:
             raise DeployError(
-                f"a tree is {above} tests deep over as many bounds, and its text can hold {depth}; "
-                f"train with max_depth={depth} or less"
+                f"a tree is deeper than {depth} tests, over {above} bounds of different features, "
+                f"which is more than its text can hold; train with max_depth={depth} or less"
             )
         waiting += _grown(builder, tree, (root, bounds), (parent, side), depth - above)
         made.append(builder.tree())
