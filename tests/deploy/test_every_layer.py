@@ -13,6 +13,7 @@ from water_gee.deploy import lower
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.kernels import KERNELS
 from water_gee.deploy.layers import SHAPE, extents, run_numpy
+from water_gee.deploy.matrix import MATRIX
 from water_gee.deploy.passes import simplify
 from water_gee.deploy.read_keras import read
 from water_gee.errors import UnsupportedLayerError
@@ -55,8 +56,9 @@ def check(emulated, network, **options):
     scale = max(1.0, float(np.abs(expected).max()))
     for version in (graph, simplify(graph)):
         np.testing.assert_allclose(run_numpy(version, values) / scale, expected / scale, atol=BAR)
-        found = emulated.says(version, KERNELS)
-        np.testing.assert_allclose(found / scale, expected / scale, atol=BAR)
+        for rules in (KERNELS, MATRIX):
+            found = emulated.says(version, rules)
+            np.testing.assert_allclose(found / scale, expected / scale, atol=BAR)
         other = second_opinion(emulated, version)[top : height - bottom, left : width - right]
         np.testing.assert_allclose(other / scale, expected / scale, atol=BAR)
     return graph
@@ -186,7 +188,7 @@ def test_every_layer_that_can_be_read_is_here():
 
 def test_every_kind_of_node_is_here():
     kinds = {node.kind for build in ALONE.values() for node in read(network_of(build))}
-    assert kinds == set(SHAPE) == set(KERNELS)
+    assert kinds == set(SHAPE) == set(KERNELS) == set(MATRIX)
 
 
 SAME = {

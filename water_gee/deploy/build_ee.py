@@ -1,9 +1,7 @@
-"""Layer graph -> `ee.Image`: the network as convolutions that run in Earth Engine.
+"""Layer graph -> `ee.Image`: the network as an expression that runs in Earth Engine.
 
-The form is the published one, one 3 x 3 `ee.Kernel.fixed` for each pair of channels, made shallow:
-the products of a filter stand side by side in one image and are summed by one `reduce`, instead of
-by a chain of `add` that overruns the client's recursion and the service's nesting limit. A 1 x 1
-layer is a sum of bands times constants.
+It can be written in three forms (`to_ee`): `kernels.py`, `matrix.py`, and the latter with weights
+from a table (`weights.py`).
 
 Nothing undocumented is relied upon. Every input pixel is unmasked first, so no convolution meets a
 masked pixel or an edge; whether a pixel's window was observed is computed beside the network and
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import ee
 
+from water_gee.deploy import matrix, read_sklearn, trees, weights
 from water_gee.deploy.graph import INPUT, LayerGraph
 from water_gee.deploy.kernels import KERNELS, cat
 from water_gee.deploy.layers import extents, margins
@@ -28,7 +27,11 @@ from water_gee.errors import DeployError
 from water_gee.training.model import TrainedModel, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from water_gee.deploy.graph import Node
+
+    Rule = Callable[[Node, Sequence[ee.Image]], ee.Image]
 
 EE_FUNCTIONS = frozenset(
     {
@@ -40,7 +43,8 @@ EE_FUNCTIONS = frozenset(
         "Reducer.mean", "Reducer.min", "Reducer.sum",
     }
 )  # fmt: skip
-"""Everything that a converted network calls, by the names on the wire."""
+"""Everything that a network in the form `kernels` calls, by the names on the wire; the others call
+`matrix.FUNCTIONS` and `weights.FUNCTIONS` besides."""
 
 WATER_BAND = "water"
 PROBABILITY_BAND = "probability"
@@ -50,6 +54,23 @@ MAX_REQUEST_BYTES = 10_485_760
 
 MAX_NESTING = 100
 """How deep JSON may nest; from a comment in the client's own serialiser."""
+
+
+RESERVE_BYTES = 65_536
+"""Kept free in a request for what an export puts around the expression: region, properties."""
+
+AUTO = "auto"
+FORMS = ("kernels", "matrix", "assets")
+"""How a network can be written, in the order in which `auto` tries them."""
+
+RULES: Mapping[str, Mapping[str, Rule]] = {"kernels": KERNELS, "matrix": matrix.MATRIX}
+"""Form -> rules, for those that hold the weights themselves."""
+
+_SMALL = 50_000
+"""Weights up to which nothing is measured: at some 60 bytes each they fit in any form."""
+
+_LEAST_BYTES = {"kernels": 30, "matrix": 4}
+"""Bytes that a weight takes at least; what cannot fit is not even written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,10 @@ def to_ee(
     model: TrainedModel | LayerGraph | Path | str | Any,
     image: ee.Image | None = None,
     *,
+    form: str = AUTO,
     probability: bool = True,
+    digits: int | None = None,
+    weights_asset: str | None = None,
 ) -> ee.Image:
     """Rewrite a network as an Earth Engine image.
 
@@ -79,10 +103,18 @@ def to_ee(
     of its recipe: export it in these, as `deploy_to_gee` does.
 
     Args:
-        model: A trained model or its file; with `image` given, also a bare Keras network or a
-            `LayerGraph`. Its output is a softmax over (water, land), or one sigmoid.
+        model: A trained model or its file; with `image` given, also a bare Keras network, a
+            `LayerGraph`, a network of scikit-learn (`read_sklearn.read`) or a model of trees
+            (`trees.trees_to_ee`). Its output is a softmax over (water, land), or one sigmoid.
         image: The features. By default the composite of the model's own recipe.
+        form: How the network is written. `kernels`: one kernel for each pair of channels, the
+            published form. `matrix`: one product of matrices a layer, a quarter of the size.
+            `assets`: the same with the weights in a table, for a request of some kilobytes.
+            `auto`: the first of these that the service takes.
         probability: Whether to add the band `probability`.
+        digits: Significant digits to round the weights to; by default they are exact.
+        weights_asset: The table of the weights, made by `weights.store_weights`; asked for by
+            `assets`, and used by `auto` where nothing else fits.
 
     Returns:
         Band `water`, uint8, 1 where the probability of water is 0.5 or more, else 0; and
@@ -91,27 +123,113 @@ def to_ee(
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
-        DeployError: The network's output is no probability, or nothing says what its features are.
+        DeployError: The network's output is no probability, nothing says what its features are,
+            the expression is larger than the service takes, or there is no table of this network's
+            weights.
         ModelError: No model there.
     """
-    graph, features = _network_and_features(model, image)
-    graph = simplify(graph)
+    if form not in (AUTO, *FORMS):
+        raise DeployError(f"no form {form!r}; there are {', '.join((AUTO, *FORMS))}")
+    if trees.is_tree_model(model):
+        return trees.trees_to_ee(model, image, probability=probability)
+    network, features = _network_and_features(model, image)
+    graph = prepared(network, digits)
     _check_output(graph)
+    if form == "assets" or (form == AUTO and not _may_fit(graph, "matrix")):
+        return _from_table(graph, features, probability, weights_asset)
+    for name in ("kernels", "matrix") if form == AUTO else (form,):
+        if not _may_fit(graph, name):
+            continue
+        made = water_map(graph, features, RULES[name], probability=probability)
+        if graph.parameters <= _SMALL or fits(measure(_encoded(made))):
+            return made
+    if form == AUTO:
+        return _from_table(graph, features, probability, weights_asset)
+    raise DeployError(
+        f"in the form {form!r} the network takes more than the {MAX_REQUEST_BYTES:,} bytes of a "
+        "request; give form='matrix', round the weights (digits=4), or store them with "
+        "water_gee.deploy.weights.store_weights and give form='assets'"
+    )
+
+
+def prepared(model: Any, digits: int | None = None) -> LayerGraph:
+    """The simplified graph that expressions are made of, its weights rounded if asked.
+
+    Args:
+        model: A trained model or its file, a Keras network, or a `LayerGraph`.
+        digits: Significant digits.
+
+    Raises:
+        UnsupportedLayerError: A layer that has no Earth Engine form.
+        ModelError: No model there.
+    """
+    if isinstance(model, (TrainedModel, Path, str)):
+        model = resolve(model).network
+    return simplify(read_graph(model), digits=digits)
+
+
+def water_map(
+    graph: LayerGraph,
+    features: ee.Image,
+    rules: Mapping[str, Rule],
+    *,
+    probability: bool = True,
+) -> ee.Image:
+    """The map of a simplified network by some rules; see `to_ee` for its bands and mask."""
     rows, cols = margins(graph)
     raw = features.toFloat()
-    water = network_image(graph, raw.unmask(0, False)).select([0], [PROBABILITY_BAND])
+    water = run_rules(graph, raw.unmask(0, False), rules).select([0], [PROBABILITY_BAND])
     bands = [water.gte(0.5).toUint8().rename([WATER_BAND])]
     if probability:
         bands.append(water.toFloat())
     return cat(bands).updateMask(_window_observed(raw, rows, cols))
 
 
-def network_image(graph: LayerGraph, features: ee.Image) -> ee.Image:
+def _from_table(
+    graph: LayerGraph, features: ee.Image, probability: bool, weights_asset: str | None
+) -> ee.Image:
+    if weights_asset is None:
+        raise DeployError(
+            "the form 'assets' reads the weights from a table: store it with "
+            "water_gee.deploy.weights.store_weights(model, ASSET_ID), wait for its task, and give "
+            "weights_asset=ASSET_ID"
+        )
+    weights.check(weights_asset, graph)
+    return water_map(graph, features, table_rules(graph, weights_asset), probability=probability)
+
+
+def table_rules(graph: LayerGraph, weights_asset: str) -> dict[str, Rule]:
+    """The rules of the matrix form that read weights from a table."""
+    return matrix.rules(weights.Table(weights_asset, graph.digest()))
+
+
+def network_image(
+    graph: LayerGraph,
+    features: ee.Image,
+    form: str = "kernels",
+    weights_asset: str | None = None,
+) -> ee.Image:
     """The network's output, one float band for each channel, nothing masked.
 
     Args:
         graph: Any network of which every layer has an Earth Engine rule.
         features: One float band for each input channel, in order, unmasked everywhere.
+        form: `kernels`, `matrix` or `assets`.
+        weights_asset: For `assets`: the table of this graph's weights.
+
+    Raises:
+        UnsupportedLayerError: A layer that has no Earth Engine form.
+        DeployError: No such form, or no table for it.
+    """
+    if form == "assets" and weights_asset is not None:
+        return run_rules(graph, features, table_rules(graph, weights_asset))
+    if form not in RULES:
+        raise DeployError(f"no form {form!r} without a table; there are {', '.join(RULES)}")
+    return run_rules(graph, features, RULES[form])
+
+
+def run_rules(graph: LayerGraph, features: ee.Image, rules: Mapping[str, Rule]) -> ee.Image:
+    """The output of a graph by rules, one band for each channel.
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
@@ -120,18 +238,20 @@ def network_image(graph: LayerGraph, features: ee.Image) -> ee.Image:
     made: dict[str, ee.Image] = {}
     for node in graph:
         inputs = [features] if node.kind == INPUT else [made[name] for name in node.inputs]
-        made[node.name] = KERNELS[node.kind](node, inputs)
+        made[node.name] = rules[node.kind](node, inputs)
     return made[graph.output]
 
 
 def read_graph(network: Any) -> LayerGraph:
-    """The graph of a Keras network; a graph is returned as it is.
+    """The graph of a network of Keras or scikit-learn; a graph is returned as it is.
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
     """
     if isinstance(network, LayerGraph):
         return network
+    if read_sklearn.is_network(network):
+        return read_sklearn.read(network)
     from water_gee.deploy import read_keras  # loads TensorFlow
 
     return read_keras.read(network)
@@ -151,6 +271,20 @@ def measure(expression: Mapping[str, Any]) -> Size:
             children = list(value)
         stack.extend((child, depth + 1) for child in children if isinstance(child, (dict, list)))
     return Size(len(json.dumps(expression)), calls, deepest)
+
+
+def fits(size: Size) -> bool:
+    """Whether the service takes an expression of this size, with room for what is put around it."""
+    return size.bytes + RESERVE_BYTES <= MAX_REQUEST_BYTES and size.nesting <= MAX_NESTING
+
+
+def _encoded(image: ee.Image) -> Any:
+    return ee.serializer.encode(image, for_cloud_api=True)
+
+
+def _may_fit(graph: LayerGraph, form: str) -> bool:
+    """Whether it is worth while to write a network out and measure it."""
+    return graph.parameters * _LEAST_BYTES[form] <= MAX_REQUEST_BYTES
 
 
 def _network_and_features(
