@@ -32,7 +32,7 @@ def editor(request):
 
 
 def text_of(written):
-    return "\n".join([*written.helpers, *written.statements])
+    return "\n".join([*written.helpers, *written.weights, *written.statements])
 
 
 def call(function, /, **arguments):

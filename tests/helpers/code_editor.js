@@ -209,6 +209,10 @@ function standIn() {
     ee.Filter[name] = () => { throw new Error(`Filter.${name} is written by hand`); };
   }
 
+  ee.Geometry.Rectangle = ([west, south, east, north], crs, geodesic) => invoke(
+      'GeometryConstructors.Polygon', {coordinates: [[
+        [west, north], [west, south], [east, south], [east, north], [west, north]]], geodesic});
+
   for (const owner of names) {
     importApi(owner, owner);
     if (owner === 'Collection') importApi(owner, 'AggregateFeatureCollection', 'aggregate_');

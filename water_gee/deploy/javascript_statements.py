@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _DEEPEST = 4
 """Calls within calls in one statement."""
 
+_LONG = 1200
+"""Columns of a list that goes into a variable of its own, apart from what computes with it."""
+
 _SHORT = 40
 """Columns of a shared literal that is written out wherever it is used."""
 
@@ -42,11 +45,13 @@ class Script:
 
     Attributes:
         helpers: Function declarations that the statements use.
+        weights: `var` statements of long lists of numbers, to stand before the others.
         statements: `var` statements; the last one's name is the one asked for.
         names: Every name that they use.
     """
 
     helpers: tuple[str, ...]
+    weights: tuple[str, ...]
     statements: tuple[str, ...]
     names: frozenset[str]
 
@@ -109,6 +114,7 @@ class _Writer:
         self.free = wire.free_arguments(self.values, self.order)
         self.frequent = wire.frequent(self.values, self.order)
         self.helpers: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
+        self.weights: list[tuple[str, js.Code]] = []
         self.scopes: list[_Scope] = []
 
     def write(self, result: str) -> Script:
@@ -119,6 +125,7 @@ class _Writer:
         scope.statements.append((result, made.code))
         return Script(
             tuple(text for _, text in self.helpers.values()),
+            tuple(js.statement(name, code) for name, code in self.weights),
             tuple(js.statement(name, code) for name, code in scope.statements),
             frozenset(self.used),
         )
@@ -195,7 +202,11 @@ class _Writer:
         """Code for a node."""
         ((kind, content),) = node.items()
         if kind == "constantValue":
-            return _Made(js.literal(content))
+            code = js.literal(content)
+            if not isinstance(content, list) or code.length < _LONG:
+                return _Made(code)
+            self.weights.append((self.new_name("weights"), code))
+            return _Made(js.Text(self.weights[-1][0]))
         if kind == "integerValue":
             return _Made(js.literal(int(content)))
         if kind == "valueReference":
@@ -287,10 +298,9 @@ class _Writer:
                 value = self.constant(arguments[key])
                 if isinstance(value, str):
                     return _Made(js.call(f"ee.{of}", js.literal(value)), of, 1)
-        if function == "Array" and set(arguments) == {"values"}:
-            value = self.constant(arguments["values"])
-            if isinstance(value, list):
-                return _Made(js.call("ee.Array", js.literal(value)), "Array", 1)
+        numbers = arguments.get("values")
+        if function == "Array" and len(arguments) == 1 and isinstance(self.constant(numbers), list):
+            return _Made(js.call("ee.Array", self.flat(arguments["values"]).code), "Array", 1)
         return None
 
     def dated(self, function: str, arguments: Mapping[str, Any]) -> _Made | None:

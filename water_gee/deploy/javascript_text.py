@@ -258,8 +258,8 @@ def _until_break(parts: tuple[Code, ...], after: int) -> int:
 
 def _broken(code: Group, indent: int, column: int) -> str:
     inner = " " * (indent + STEP)
-    if all(isinstance(item, Text) for item in code.items):
-        lines = _filled([item.text for item in code.items if isinstance(item, Text)], inner)
+    if all(_is_small(item) for item in code.items):
+        lines = _filled([_flat(item) for item in code.items], inner)
     elif len(code.items) == 1 and isinstance(code.items[0], (Group, Function)):
         # A lone list or function hugs its brackets.
         text = render(code.items[0], indent, column + len(code.opening), len(code.closing))
@@ -269,6 +269,12 @@ def _broken(code: Group, indent: int, column: int) -> str:
         lines = [f"{line}," for line in lines[:-1]] + lines[-1:]
     body = "\n".join(lines)
     return f"{code.opening}\n{body}\n{' ' * indent}{code.closing}"
+
+
+def _is_small(code: Code) -> bool:
+    """Whether several stand on a line: a literal, or a list of one."""
+    alone = isinstance(code, Group) and code.opening == "[" and len(code.items) == 1
+    return isinstance(code, Text) or (alone and isinstance(code.items[0], Text))
 
 
 def _filled(texts: list[str], indent: str) -> list[str]:
