@@ -117,6 +117,9 @@ def _perceptron(model: Any) -> Layers:
     if last == "logistic" and kernels[-1].shape[1] != 1:
         raise unsupported(model, "it gives several labels at once; train one model for each")
     names = [model.activation] * (len(kernels) - 1) + [last]
+    for name in names:
+        if name not in _ACTIVATIONS:
+            raise unsupported(model, f"its activation {name!r} is not known here")
     return [
         (np.asarray(kernel), np.asarray(bias), _ACTIVATIONS[name])
         for kernel, bias, name in zip(kernels, model.intercepts_, names, strict=True)
