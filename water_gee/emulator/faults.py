@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from water_gee.emulator.assets import LEGACY_PREFIX
 from water_gee.emulator.errors import permission_denied
 from water_gee.emulator.limits import MAX_QUEUED_TASKS
 from water_gee.errors import EmulatorError
@@ -107,6 +108,8 @@ class Faults:
             ServiceError: 403, in the service's words.
         """
         permission = PERMISSIONS.get(method)
+        # As the client writes projects of short names.
+        name = name.removeprefix(LEGACY_PREFIX)
         for prefix in self.denied if permission is not None else ():
             if name == prefix or name.startswith(f"{prefix}/"):
                 raise permission_denied(str(permission), name)

@@ -73,6 +73,7 @@ def create(service: Service, name: str, request: Request) -> dict[str, Any]:
     """Make an empty folder or image collection."""
     path = request.query.get("assetId") or ""
     asset_id = canonical_id(f"{name}/assets/{path}")
+    service.faults.check("projects.assets.create", asset_id)
     _check_writable(asset_id)
     kind = request.message.get("type")
     if kind not in CREATABLE:

@@ -397,6 +397,12 @@ class Tasks:
                     operation.id,
                 )
 
+        def done() -> None:
+            # The last moment to fail at: everything is written, nothing is published.
+            if failure is not None:
+                raise TaskFailedOnPurpose
+            self._end(operation, SUCCEEDED)
+
         try:
             request = self._request(operation.id)
             value = self._compute(request.to.expression)
@@ -406,7 +412,7 @@ class Tasks:
                     self.catalog,
                     value,
                     step,
-                    lambda: self._end(operation, SUCCEEDED),
+                    done,
                     context,
                 )
         except TaskFailedOnPurpose:
