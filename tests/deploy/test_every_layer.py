@@ -45,7 +45,7 @@ def network_of(build, seed=0):
 
 
 def check(emulated, network, **options):
-    """Keras against the graph, simplified and not, in NumPy and twice from its wire form."""
+    """Keras against the graph, simplified and not, in NumPy and from its wire form."""
     values = emulated.array(CHANNELS)
     graph = read(network, **options)
     expected = keras.ops.convert_to_numpy(network(values[None]))[0]
