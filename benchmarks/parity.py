@@ -1,9 +1,11 @@
 """Keras, NumPy and the serialised graph in the emulator: the same probabilities of 10^6 pixels?
 
-python benchmarks/parity.py [--pixels N] [--skip-bands 7] [--model M.keras --features STACK.tif]
+python benchmarks/parity.py [--form kernels|matrix|assets|all] [--pixels N] [--skip-bands 7]
+                            [--model M.keras --features STACK.tif] [--digits N]
 
-Prints one line of JSON. Without a model the weights are random and the last layer is balanced, so
-that probabilities spread over [0, 1].
+Prints one line of JSON for each form. Without a model the weights are random and the last layer is
+balanced, so that probabilities spread over [0, 1]. For `assets` the weights are stored in a table
+of the emulator first, and read from it.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ import ee
 import numpy as np
 
 from water_gee import raster
-from water_gee.deploy.build_ee import measure, read_graph, to_ee
+from water_gee.deploy import weights
+from water_gee.deploy.build_ee import FORMS, measure, prepared, to_ee
 from water_gee.deploy.parity import numpy_probability
-from water_gee.deploy.passes import simplify
 from water_gee.deploy.service import fetch
 from water_gee.emulator.catalog import Catalog
 from water_gee.emulator.ingest import ingest
@@ -40,7 +42,7 @@ from water_gee.training.network import pixel_cnn
 from water_gee.windows import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
@@ -54,6 +56,7 @@ T = TypeVar("T")
 BAR = 1e-5
 TIE = 1e-6
 ASSET = "projects/local/assets/features"
+TABLE = "projects/local/assets/weights"
 ASKED = 500  # side of the windows asked of the emulator
 PACKAGES = ("earthengine-api", "keras", "tensorflow", "numpy")
 
@@ -142,44 +145,44 @@ def timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
     return value, round(time.perf_counter() - start, 2)
 
 
-def compare(network: Any, values: FloatArray) -> dict[str, Any]:
-    """Run the three and return what there is to say of them."""
-    graph = simplify(read_graph(network))
+def stored(graph: LayerGraph) -> str:
+    """A table of the weights, once its task has ended."""
+    task = weights.store_weights(graph, TABLE)
+    while task.active():
+        time.sleep(0.1)
+    state = task.status()
+    if state["state"] != "COMPLETED":
+        raise SystemExit(f"the weights were not stored: {state}")
+    return TABLE
+
+
+def in_keras(network: Any, values: FloatArray) -> tuple[Array, Array, int, float]:
+    """Class, probability, halo and seconds."""
     classifier = Classifier(network)
     halo = classifier.halo
     inner = np.s_[halo:-halo, halo:-halo]
-    (water, keras), keras_seconds = timed(classifier, values)
-    water, keras = water[inner], keras[inner]
-    numpy, numpy_seconds = timed(in_numpy, graph, values, halo)
-    with tempfile.TemporaryDirectory() as folder:
-        grid = connect(folder, values)
-        image, build_seconds = timed(to_ee, graph, ee.Image(ASSET))
-        expression, encode_seconds = timed(ee.serializer.encode, image)
-        size = measure(expression)
-        served, emulator_seconds = timed(emulated, image, grid, halo)
-        ee.Reset()
-    seen = water != 255
-    clear = seen & (np.abs(keras - 0.5) > TIE)
-    return {
-        "figure": largest(keras, served[1]),
-        "numpy_to_keras": largest(keras, numpy),
-        "numpy_to_emulator": largest(numpy, served[1]),
-        "equal_classes": float(np.mean(served[0][clear] == water[clear])),
-        "quantiles": [
-            round(float(q), 4) for q in np.nanquantile(keras, (0.05, 0.25, 0.5, 0.75, 0.95))
-        ],
-        "ties": int((seen & ~clear).sum()),
-        "pixels": int(seen.sum()),
-        "not_observed": int((~seen).sum()),
-        "undecided": int(((keras > 0.02) & (keras < 0.98)).sum()),
-        "water_fraction": round(float(water[seen].mean()), 4),
-        "parameters": graph.parameters,
+    (water, probability), seconds = timed(classifier, values)
+    return water[inner], probability[inner], halo, seconds
+
+
+def run_form(graph: LayerGraph, form: str, grid: Grid, halo: int) -> tuple[FloatArray, dict]:
+    """Class and probability as the emulator has them, and what the expression took."""
+    image, build_seconds = timed(
+        lambda: to_ee(
+            graph,
+            ee.Image(ASSET),
+            form=form,
+            weights_asset=stored(graph) if form == "assets" else None,
+        )
+    )
+    expression, encode_seconds = timed(ee.serializer.encode, image)
+    size = measure(expression)
+    served, emulator_seconds = timed(emulated, image, grid, halo)
+    return served, {
         "json_bytes": size.bytes,
         "calls": size.calls,
         "nesting": size.nesting,
         "seconds": {
-            "keras": keras_seconds,
-            "numpy": numpy_seconds,
             "build": build_seconds,
             "encode": encode_seconds,
             "emulator": emulator_seconds,
@@ -187,11 +190,48 @@ def compare(network: Any, values: FloatArray) -> dict[str, Any]:
     }
 
 
+def compare(
+    network: Any, values: FloatArray, forms: list[str], digits: int | None
+) -> Iterator[dict[str, Any]]:
+    """Run Keras and NumPy once and each form; yield what there is to say of each."""
+    graph = prepared(network, digits)
+    water, keras, halo, keras_seconds = in_keras(network, values)
+    numpy, numpy_seconds = timed(in_numpy, graph, values, halo)
+    seen = water != 255
+    clear = seen & (np.abs(keras - 0.5) > TIE)
+    with tempfile.TemporaryDirectory() as folder:
+        grid = connect(folder, values)
+        for form in forms:
+            served, facts = run_form(graph, form, grid, halo)
+            facts["seconds"] |= {"keras": keras_seconds, "numpy": numpy_seconds}
+            yield {
+                "form": form,
+                "figure": largest(keras, served[1]),
+                "numpy_to_keras": largest(keras, numpy),
+                "numpy_to_emulator": largest(numpy, served[1]),
+                "equal_classes": float(np.mean(served[0][clear] == water[clear])),
+                "quantiles": [
+                    round(float(q), 4) for q in np.nanquantile(keras, (0.05, 0.25, 0.5, 0.75, 0.95))
+                ],
+                "ties": int((seen & ~clear).sum()),
+                "pixels": int(seen.sum()),
+                "not_observed": int((~seen).sum()),
+                "undecided": int(((keras > 0.02) & (keras < 0.98)).sum()),
+                "water_fraction": round(float(water[seen].mean()), 4),
+                "parameters": graph.parameters,
+                "digits": digits,
+                **facts,
+            }
+        ee.Reset()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--form", choices=(*FORMS, "all"), default="kernels")
     parser.add_argument("--pixels", type=int, default=1_000_000)
     parser.add_argument("--skip-bands", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--digits", type=int, help="round the weights to so many digits")
     parser.add_argument("--model", type=Path, help="a trained model instead of random weights")
     parser.add_argument("--features", type=Path, help="a stack of features instead of random ones")
     options = parser.parse_args(arguments)
@@ -206,27 +246,38 @@ def main(arguments: list[str] | None = None) -> int:
         values = random_features(side, side, options.seed + 1)
         holes = np.random.default_rng(options.seed + 2).integers(0, side, (max(side // 40, 1), 2))
         values[:, holes[:, 0], holes[:, 1]] = np.nan
-    facts = compare(network, values)
+    random = options.model is None and options.features is None
+    forms = list(FORMS) if options.form == "all" else [options.form]
+    held = True
+    for facts in compare(network, values, forms, options.digits):
+        held &= report(facts, random)
+    return 0 if held else 1
+
+
+def report(facts: dict[str, Any], random: bool) -> bool:
+    """Print the line of one form; say whether it holds."""
+    worst = max(facts["figure"], facts["numpy_to_keras"], facts["numpy_to_emulator"])
+    against = facts["numpy_to_keras"]
     line = {
         "name": "parity",
+        "form": facts.pop("form"),
         "figure": facts.pop("figure"),
         "unit": "largest difference in probability, emulator to Keras",
         "against": "largest difference, NumPy (float64) to Keras",
-        "against_figure": facts["numpy_to_keras"],
+        "against_figure": against,
         "bar": BAR,
         "equal_classes_bar": 1.0,
-        "random": options.model is None and options.features is None,
+        "random": random,
         **facts,
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
-    line["ratio"] = line["figure"] / line["against_figure"] if line["against_figure"] else None
-    worst = max(line["figure"], facts["numpy_to_keras"], facts["numpy_to_emulator"])
+    line["ratio"] = line["figure"] / against if against else None
     line["holds"] = worst <= BAR and facts["equal_classes"] == 1.0
-    print(json.dumps(line))
-    return 0 if line["holds"] else 1
+    print(json.dumps(line), flush=True)
+    return bool(line["holds"])
 
 
 if __name__ == "__main__":

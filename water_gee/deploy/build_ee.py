@@ -132,7 +132,7 @@ def to_ee(
         raise DeployError(f"no form {form!r}; there are {', '.join((AUTO, *FORMS))}")
     if trees.is_tree_model(model):
         return trees.trees_to_ee(model, image, probability=probability)
-    network, features = _network_and_features(model, image)
+    network, features = features_of(model, image)
     graph = prepared(network, digits)
     _check_output(graph)
     if form == "assets" or (form == AUTO and not _may_fit(graph, "matrix")):
@@ -282,15 +282,30 @@ def _encoded(image: ee.Image) -> Any:
     return ee.serializer.encode(image, for_cloud_api=True)
 
 
+def least_bytes(graph: LayerGraph, form: str) -> int:
+    """Fewer bytes than a network takes in a form; for the table of `assets` as for `matrix`."""
+    return graph.parameters * _LEAST_BYTES[form]
+
+
 def _may_fit(graph: LayerGraph, form: str) -> bool:
     """Whether it is worth while to write a network out and measure it."""
-    return graph.parameters * _LEAST_BYTES[form] <= MAX_REQUEST_BYTES
+    return least_bytes(graph, form) <= MAX_REQUEST_BYTES
 
 
-def _network_and_features(
+def features_of(
     model: TrainedModel | LayerGraph | Path | str | Any, image: ee.Image | None
 ) -> tuple[LayerGraph, ee.Image]:
-    """The graph, and an image that has its features as bands in order, named `f0`, `f1`, ..."""
+    """The graph, and an image that has its features as bands in order, named `f0`, `f1`, ...
+
+    Args:
+        model: As `to_ee` takes it.
+        image: The features; by default the composite of the model's own recipe.
+
+    Raises:
+        DeployError: Nothing says what the features are.
+        UnsupportedLayerError: A layer that has no Earth Engine form.
+        ModelError: No model there.
+    """
     if isinstance(model, (TrainedModel, Path, str)):
         trained = resolve(model)
         graph = read_graph(trained.network)
