@@ -300,7 +300,7 @@ def plan_deployment(
         RecipeError: A year that is none.
         UnsupportedLayerError: A layer that has no Earth Engine form.
     """
-    from water_gee.deploy.estimate import estimate
+    from water_gee.deploy.costs import estimate
 
     trained = resolve(model)
     plan = plan_for(
