@@ -273,8 +273,9 @@ def _broken(code: Group, indent: int, column: int) -> str:
 
 def _is_small(code: Code) -> bool:
     """Whether several stand on a line: a literal, or a list of one."""
-    alone = isinstance(code, Group) and code.opening == "[" and len(code.items) == 1
-    return isinstance(code, Text) or (alone and isinstance(code.items[0], Text))
+    if isinstance(code, Group) and code.opening == "[" and len(code.items) == 1:
+        (code,) = code.items
+    return isinstance(code, Text)
 
 
 def _filled(texts: list[str], indent: str) -> list[str]:
