@@ -13,6 +13,8 @@
       ModelError (ValueError)            a file that is no model of ours
       DeployError (ValueError)           UnsupportedLayerError, ParityError, AssetIdError,
                                          ExportFailedError
+      ScenesFailedError (OSError)        some of several scenes have no map
+      ClusterError (OSError)             no Dask scheduler, or workers that cannot do the work
       EmulatorError                      AssetNotFoundError, IngestError, ServiceError
       MissingExtraError (ImportError)
     WaterGeeWarning (UserWarning)        EmptyTileWarning, FewCellsWarning
@@ -209,6 +211,26 @@ class ExportFailedError(DeployError):
         rest = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
         of_all = f" of {total}" if total is not None and total > 1 else ""
         super().__init__(f"{len(failures)}{of_all} export(s) failed: {shown}{rest}")
+
+
+class ScenesFailedError(WaterGeeError, OSError):
+    """Scenes that could not be mapped; the maps of the others are there.
+
+    Attributes:
+        failures: Scene -> what was wrong.
+    """
+
+    def __init__(self, failures: dict[str, str], total: int, summary: object) -> None:
+        self.failures = failures
+        first, why = next(iter(failures.items()))
+        super().__init__(
+            f"{len(failures)} of {total} scenes have no map, the first {first}: {why}; the others "
+            f"are kept, {summary} lists them"
+        )
+
+
+class ClusterError(WaterGeeError, OSError):
+    """A Dask cluster that does not answer, or whose workers cannot do the work."""
 
 
 class EmulatorError(WaterGeeError):

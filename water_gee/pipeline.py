@@ -15,7 +15,6 @@ import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +25,13 @@ from rasterio.io import MemoryFile
 
 from water_gee import vrt
 from water_gee._version import __version__
-from water_gee.errors import CoverageError, DownloadError, RasterError, SessionError
+from water_gee.errors import (
+    ClusterError,
+    CoverageError,
+    DownloadError,
+    RasterError,
+    SessionError,
+)
 from water_gee.files import atomic, locked, publish, refuse_write, temporary_name
 from water_gee.geotiff import (
     Header,
@@ -65,7 +70,7 @@ AHEAD = 2
 CACHE_BYTES = (64 << 20, 512 << 20)
 """Least and most for GDAL's block cache, which by default takes 5% of the machine's memory."""
 
-LASTING = (KeyboardInterrupt, SystemExit, SessionError, DownloadError)
+LASTING = (KeyboardInterrupt, SystemExit, SessionError, DownloadError, ClusterError)
 """What ends a run that the same call may go on from: finished parts stay."""
 
 _FORMAT = 1
@@ -130,7 +135,7 @@ class FileReader:
         return int(min(max(2 * max(rows, SIZE) * width * pixel, least), most))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """What is written, and in which parts: plain facts that may be sent to another process.
 
@@ -156,7 +161,7 @@ class Job:
     scale: int
     fill: float
 
-    @cached_property
+    @property
     def parts(self) -> tuple[Window, ...]:
         """Strips of windows, panel by panel, each from the top; in pixels of the source."""
         area, width = self.within, self.size * PANEL
@@ -260,7 +265,7 @@ def plan(
         floating = np.issubdtype(np.dtype(header.dtype), np.floating)
         fill = float("nan") if floating else (header.nodata if header.nodata is not None else 0)
     first = outputs[0].path
-    folder = parts_folder(first) if key is not None else temporary_name(first)
+    folder = (parts_folder(first) if key is not None else temporary_name(first)).absolute()
     grid = header.grid.window(area.row, area.col, area.height, area.width).scaled(scale)
     return Job(folder, outputs, header.grid.shape, area, grid, size, halo, scale, fill)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -16,11 +16,12 @@ from affine import Affine
 from networks import undecided
 
 from water_gee import raster
-from water_gee.errors import ModelError, RasterError, RecipeMismatchError, StoreError
+from water_gee.errors import AoiError, ModelError, RasterError, RecipeMismatchError, StoreError
 from water_gee.imagery.grid import Cell, Lattice
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.store import TileStore
-from water_gee.mapping.predict import BLOCK, classify, predict, probability_path
+from water_gee.mapping.classifier import BLOCK, Classifier, classify
+from water_gee.mapping.predict import predict, probability_path
 from water_gee.training.model import TrainedModel, save
 from water_gee.training.network import pixel_cnn
 from water_gee.windows import Grid
@@ -294,13 +295,77 @@ def test_a_folder_that_does_not_exist_is_refused(trained, tmp_path):
         predict(trained, source, tmp_path / "nowhere" / "map.tif")
 
 
+def test_a_folder_for_one_source_is_refused(trained, tmp_path):
+    source = stack(tmp_path / "a.tif", features(20, 20))
+    (tmp_path / "maps").mkdir()
+    with pytest.raises(
+        RasterError, match=r"maps is a folder; name the map, for example .*map\.tif"
+    ):
+        predict(trained, source, tmp_path / "maps")
+    assert not list((tmp_path / "maps").iterdir())
+
+
+def test_an_area_for_files_is_refused(trained, tmp_path):
+    source = stack(tmp_path / "a.tif", features(20, 20))
+    with pytest.raises(AoiError, match=r"are for what a service composes, not for .*a\.tif"):
+        predict(trained, source, tmp_path / "map.tif", aoi=(0, 0, 1, 1))
+    with pytest.raises(AoiError, match="`years`"):
+        predict(trained, source, tmp_path / "map.tif", years=2020)
+
+
+def test_a_stack_broken_in_its_middle_is_named_and_nothing_left(trained, tmp_path, capfd):
+    source = stack(tmp_path / "a.tif", features(300, 300))
+    whole = source.read_bytes()
+    source.write_bytes(whole[: len(whole) // 2] + bytes(9000) + whole[len(whole) // 2 + 9000 :])
+    refused(trained, tmp_path, source, match=r"cannot read .*a\.tif")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_broken_file_of_several_is_named(trained, tmp_path):
+    first = stack(tmp_path / "a.tif", features(120, 120))
+    second = stack(tmp_path / "b.tif", features(120, 120), row=120)
+    whole = second.read_bytes()
+    second.write_bytes(whole[: len(whole) // 2] + bytes(9000) + whole[len(whole) // 2 + 9000 :])
+    refused(trained, tmp_path, [first, second], match=r"cannot read .*b\.tif")
+
+
+def test_a_disk_that_fills_up_leaves_nothing(trained, tmp_path, capfd):
+    source = stack(tmp_path / "a.tif", features(300, 300))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(RasterError, match=r"cannot write .*map.*\.tif: ") as caught:
+            predict(trained, source, tmp_path / "map.tif", probability=True, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    capfd.readouterr()  # GDAL says "File too large" by itself
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+# ---------------------------------------------------------------------------------- going on
+
+
+class Counted:
+    """How many windows were computed."""
+
+    def __init__(self, monkeypatch):
+        plain, self.calls = Classifier.__call__, 0
+
+        def counted(classifier, values):
+            self.calls += 1
+            return plain(classifier, values)
+
+        monkeypatch.setattr(Classifier, "__call__", counted)
+
+
 KILLED = """
 import sys, time
 from water_gee.mapping import predict as module
 plain = module.Classifier.__call__
 def slow(self, features):
     print("working", flush=True)
-    time.sleep(0.2)
+    time.sleep(0.05)
     return plain(self, features)
 module.Classifier.__call__ = slow
 module.WINDOW = 32
@@ -308,25 +373,76 @@ module.predict(*sys.argv[1:], probability=True, progress=False)
 """
 
 
-def test_killed_midway_it_leaves_no_half_file_and_the_next_call_makes_it(trained, tmp_path):
-    model = save(trained, tmp_path / "model.keras")
-    source = stack(tmp_path / "a.tif", features(200, 200))
-    arguments = [str(path) for path in (model.path, source, tmp_path / "map.tif")]
+def killed_after(windows, *arguments):
+    """Run `predict` in another process and kill it after some windows; what it wrote to stderr."""
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, *arguments],
+        [sys.executable, "-c", KILLED, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )
-    for _ in range(3):
+    for _ in range(windows):
         assert process.stdout.readline() == "working\n"
-    time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    _, noise = process.communicate()
-    assert not (tmp_path / "map.tif").exists()
-    assert not (tmp_path / "map_probability.tif").exists()
+    return process.communicate()[1]
+
+
+def test_killed_midway_the_next_call_goes_on_from_whole_strips(trained, tmp_path, monkeypatch):
+    """7 strips of 7 windows, killed in the fourth; the map is that of a run never killed."""
+    model = save(trained, tmp_path / "model.keras")
+    source = stack(tmp_path / "a.tif", features(200, 200))
+    noise = killed_after(25, model.path, source, tmp_path / "map.tif")
     assert noise == ""  # TensorFlow's start-up lines among it
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".map.tif.parts",
+        "a.tif",
+        "model.keras",
+    ]
+    strips = len(list((tmp_path / ".map.tif.parts").glob("0*_1.tif")))
+    assert 2 <= strips <= 3
+    monkeypatch.setattr("water_gee.mapping.predict.WINDOW", 32)
+    counted = Counted(monkeypatch)
     predict(model, source, tmp_path / "map.tif", probability=True, progress=False)
+    assert counted.calls == 49 - 7 * strips
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["a.tif", "map.tif", "map_probability.tif", "model.keras"]
+    (tmp_path / "never").mkdir()
+    predict(model, source, tmp_path / "never" / "map.tif", probability=True, progress=False)
+    for name in ("map.tif", "map_probability.tif"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "never" / name).read_bytes()
+
+
+@pytest.mark.parametrize("change", ["model", "source", "probability"])
+def test_parts_of_another_model_or_source_are_thrown_away(trained, tmp_path, monkeypatch, change):
+    source = stack(tmp_path / "a.tif", features(100, 100))
+    monkeypatch.setattr("water_gee.mapping.predict.WINDOW", 32)
+    plain = Classifier.__call__
+    calls = []
+
+    def stop(classifier, values):
+        calls.append(1)
+        if len(calls) == 10:
+            raise KeyboardInterrupt
+        return plain(classifier, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "__call__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            predict(trained, source, tmp_path / "map.tif", progress=False)
+    assert list((tmp_path / ".map.tif.parts").glob("0*.tif"))
+    if change == "model":
+        trained = TrainedModel(undecided(pixel_cnn(), seed=12), RECIPE, {})
+    elif change == "source":
+        stack(source, features(100, 100, seed=1))
+    counted = Counted(monkeypatch)
+    predict(
+        trained,
+        source,
+        tmp_path / "map.tif",
+        probability=change == "probability",
+        progress=False,
+    )
+    assert counted.calls == 16
+    expected = classify(trained.network, raster.read(source).values)[0]
+    np.testing.assert_array_equal(raster.read(tmp_path / "map.tif").values[0], expected)
