@@ -6,6 +6,10 @@ on them and beside them. The parser and the evaluation are the emulator's.
 
 from __future__ import annotations
 
+import importlib.util
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from random_forests import boosting_case, lightgbm_case, sklearn_case, xgboost_case
@@ -71,3 +75,14 @@ def test_xgboost(studio, first):
 def test_lightgbm(studio, first):
     for seed in range(first, first + 70):
         check(studio, lightgbm_case(seed))
+
+
+@pytest.mark.slow
+def test_the_benchmark_holds_on_fewer_forests(capsys):
+    path = Path(__file__).parents[2] / "benchmarks" / "trees.py"
+    spec = importlib.util.spec_from_file_location("trees_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.main(["--forests", "40", "--pixels", "200", "--geemap", "3"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert (line["figure"], line["parse_failures"], line["holds"]) == (1.0, 0, True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ee
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 
 from water_gee import emulator, raster, session, to_ee
+from water_gee.deploy import trees
 from water_gee.deploy.service import fetch
+from water_gee.deploy.tree_parity import check_trees
 from water_gee.deploy.trees import tree_strings, trees_to_ee
 from water_gee.emulator.ingest import ingest
+from water_gee.errors import DeployError, ParityError
 from water_gee.imagery.grid import Cell, Lattice
 from water_gee.imagery.recipe import Recipe
 
@@ -73,6 +76,29 @@ def test_the_strings_make_the_same_map_in_the_clients_hands(served, tile, model)
         classifier = ee.Classifier.decisionTreeEnsemble(given).setOutputMode("REGRESSION")
         found = fetch(ee.Image(FEATURES).classify(classifier), GRID, "the strings")
         np.testing.assert_allclose(found[0][seen], likely, atol=1e-12)
+
+
+def test_a_window_is_held_against_the_model_before_quota_is_spent(served, tile, model):
+    values, _ = tile
+    image = ee.Image(FEATURES).select(list(BANDS))
+    agreed = check_trees(model, image, GRID.window(0, 0, 40, 70))
+    assert agreed.pixels == np.isfinite(values[:, :40, :70]).all(axis=0).sum()
+    assert agreed.largest < 1e-6
+    swapped = image.select(list(BANDS)[::-1])
+    other = check_trees(model, swapped, GRID.window(0, 0, 40, 70), bands=BANDS)
+    assert other == agreed
+    heights = ExtraTreesRegressor(3, random_state=0).fit(values[:, 0].T, 1000 * values[0, 0])
+    assert check_trees(heights, image, GRID.window(0, 0, 9, 9)).pixels == 81
+    with pytest.raises(DeployError, match="no pixel of the window has all features"):
+        check_trees(model, image, GRID.window(10, 30, 3, 3))
+
+
+def test_a_service_that_reads_trees_otherwise_is_found_out(served, model, monkeypatch):
+    """As if the mean were a majority: where trees disagree, the probability would be 0 or 1."""
+    monkeypatch.setattr(trees, "MODE", "CLASSIFICATION")
+    image = ee.Image(FEATURES).select(list(BANDS))
+    with pytest.raises(ParityError, match=r"the model and the converted trees differ by 0\.\d+"):
+        check_trees(model, image, GRID.window(0, 0, 40, 70))
 
 
 def test_what_the_service_refuses_arrives_as_a_line(served, model):

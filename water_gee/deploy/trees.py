@@ -85,7 +85,7 @@ def tree_strings(
         UnsupportedLayerError: No model of trees, or one with splits that are no comparison.
         DeployError: Not fitted; a name that the text cannot hold; scalers before the trees.
     """
-    ensemble = read_trees.read(_loaded(model))
+    ensemble = read_trees.read(loaded(model))
     if ensemble.steps:
         raise DeployError(
             "the strings of trees behind a scaler would ask for scaled bands; use trees_to_ee(), "
@@ -127,10 +127,11 @@ def trees_to_ee(
         DeployError: Not fitted, another number of bands, no such class, or a model that no request
             holds.
     """
-    ensemble = read_trees.read(_loaded(model))
+    ensemble = read_trees.read(loaded(model))
     if image is None:
         raise DeployError("trees do not say how their features are made; give the image of them")
-    raw, features = _features(ensemble, image, bands)
+    raw = observed_features(ensemble, image, bands)
+    features = _scaled(ensemble, raw)
     observed = raw.mask().reduce(ee.Reducer.min()).gt(0)
     if ensemble.classes is None:
         made = _value(ensemble, features)
@@ -141,8 +142,13 @@ def trees_to_ee(
     return made.updateMask(observed)
 
 
-def _loaded(model: Any) -> Any:
-    """A booster out of its file, or the model itself."""
+def loaded(model: Any) -> Any:
+    """A booster out of its file, or the model itself.
+
+    Raises:
+        DeployError: No file, or no booster in it.
+        MissingExtraError: Its library is not installed.
+    """
     if not isinstance(model, (str, Path)):
         return model
     path = Path(model)
@@ -179,7 +185,7 @@ def _opened(path: Path, refusal: type[Exception], open_: Any) -> Any:
 def _names(ensemble: Ensemble, bands: Sequence[str] | None) -> list[str]:
     if bands is not None:
         return _counted(ensemble, list(bands))
-    return list(ensemble.names or [f"f{index}" for index in range(ensemble.channels)])
+    return list(ensemble.names or _plain_names(ensemble))
 
 
 def _counted(ensemble: Ensemble, bands: list[str]) -> list[str]:
@@ -191,20 +197,30 @@ def _counted(ensemble: Ensemble, bands: list[str]) -> list[str]:
     return bands
 
 
-def _features(
-    ensemble: Ensemble, image: ee.Image, bands: Sequence[str] | None
-) -> tuple[ee.Image, ee.Image]:
-    """The bands as they are, and unmasked, scaled and named `f0`, `f1`, ... for the trees."""
+def observed_features(ensemble: Ensemble, image: ee.Image, bands: Sequence[str] | None) -> ee.Image:
+    """The bands that a model takes, in its precision and masked as they are: `f0`, `f1`, ...
+
+    Raises:
+        DeployError: Another number of bands.
+    """
     chosen = ensemble.names if bands is None else _counted(ensemble, list(bands))
     selectors: list[Any] = list(chosen or range(ensemble.channels))
-    names = [f"f{index}" for index in range(ensemble.channels)]
-    given = ee.Image(image).select(selectors, names)
-    raw = given.toDouble() if ensemble.wide else given.toFloat()
+    given: ee.Image = ee.Image(image).select(selectors, _plain_names(ensemble))
+    return given.toDouble() if ensemble.wide else given.toFloat()
+
+
+def _plain_names(ensemble: Ensemble) -> list[str]:
+    return [f"f{index}" for index in range(ensemble.channels)]
+
+
+def _scaled(ensemble: Ensemble, raw: ee.Image) -> ee.Image:
+    """What the trees compare: unmasked, and behind the scalers, which keep 32 bits."""
+    names = _plain_names(ensemble)
     features = raw.unmask(0, False)
     for step in ensemble.steps:
         by = ee.Image.constant([float(one) for one in step.by]).rename(names)
         features = getattr(features, step.how)(by).toFloat()
-    return raw, features
+    return features
 
 
 def _water(ensemble: Ensemble, water_class: Any) -> int:
@@ -218,7 +234,7 @@ def _scores(ensemble: Ensemble, features: ee.Image, places: Sequence[int]) -> li
     Raises:
         DeployError: They do not fit into a request.
     """
-    names = [f"f{index}" for index in range(ensemble.channels)]
+    names = _plain_names(ensemble)
     strings = [tree_text.texts(ensemble.outputs[place], names) for place in places]
     size = sum(len(text) + text.count("\n") + 4 for texts in strings for text in texts)
     if size > MAX_REQUEST_BYTES - ROOM:
