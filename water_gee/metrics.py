@@ -185,16 +185,7 @@ def pixel_areas_km2(transform: Affine, rows: int, *, crs: str = "EPSG:4326") -> 
     system = pyproj.CRS.from_user_input(crs)
     if not system.is_geographic or transform.b != 0 or transform.d != 0:
         raise GridError(f"areas by row need a north-up geographic grid, not {transform!r} in {crs}")
-    geod = system.get_geod()
-    if geod is None:
-        raise GridError(f"{crs} names no ellipsoid to measure areas on")
-    e = math.sqrt(geod.es)
-    edges = np.radians(np.clip(transform.f + transform.e * np.arange(rows + 1), -90.0, 90.0))
-    s = np.sin(edges)
-    primitive = s / (1.0 - geod.es * s * s) + (np.arctanh(e * s) / e if e > 0 else s)
-    band = np.abs(np.diff(primitive)) * 0.5 * geod.b**2
-    areas: NDArray[np.float64] = band * (math.radians(abs(transform.a)) / 1e6)
-    return areas
+    return _bands_km2(transform, 0, rows, system)
 
 
 def pixel_areas_m2(
@@ -227,9 +218,7 @@ def pixel_areas_m2(
     rows, cols = part if part is not None else (slice(0, shape[0]), slice(0, shape[1]))
     system = pyproj.CRS.from_user_input(crs)
     if system.is_geographic and transform.b == 0 and transform.d == 0:
-        a, b, c, d, e, f = transform[:6]
-        lowered = type(transform)(a, b, c, d, e, f + e * rows.start)
-        return 1e6 * pixel_areas_km2(lowered, rows.stop - rows.start, crs=crs)[:, np.newaxis]
+        return 1e6 * _bands_km2(transform, rows.start, rows.stop, system)[:, np.newaxis]
     middle = (shape[0] / 2, shape[1] / 2)
     width, height = pixel_sides_m(transform, np.array([middle[0]]), np.array([middle[1]]), crs=crs)
     longest = max(float(width[0]), float(height[0]))
@@ -275,6 +264,20 @@ def pixel_sides_m(
         np.nan_to_num(np.sqrt((across * across).sum(axis=0))),
         np.nan_to_num(np.sqrt((down * down).sum(axis=0))),
     )
+
+
+def _bands_km2(transform: Affine, start: int, stop: int, system: pyproj.CRS) -> NDArray[np.float64]:
+    """Area of one pixel of each of some rows of a north-up geographic grid, km²."""
+    geod = system.get_geod()
+    if geod is None:
+        raise GridError(f"{system.name} names no ellipsoid to measure areas on")
+    e = math.sqrt(geod.es)
+    edges = transform.f + transform.e * np.arange(start, stop + 1)
+    s = np.sin(np.radians(np.clip(edges, -90.0, 90.0)))
+    primitive = s / (1.0 - geod.es * s * s) + (np.arctanh(e * s) / e if e > 0 else s)
+    band = np.abs(np.diff(primitive)) * 0.5 * geod.b**2
+    areas: NDArray[np.float64] = band * (math.radians(abs(transform.a)) / 1e6)
+    return areas
 
 
 def _counted(values: NDArray[np.generic], ignore: int | None) -> NDArray[np.bool_]:

@@ -14,8 +14,8 @@ from water_gee.cli.options import Measure
 @click.option("--out", help="The GeoPackage; MAP with the ending .gpkg if not given.")
 @click.option("--minimum", type=Measure("area"), default="2500m2", show_default=True,
               help="Smallest body kept: 2500m2, 0.25ha, 0.01km2.")  # fmt: skip
-@click.option("--simplify", type=Measure("length"), default="1px", show_default=True,
-              help="How far shores may be moved: 1px, 30m; 0px moves nothing.")  # fmt: skip
+@click.option("--simplify", type=Measure("length"), default="1.5px", show_default=True,
+              help="How far shores may be moved: 1.5px, 30m; 0px: nothing.")  # fmt: skip
 @click.option("--probability", help="Probability of water; that beside MAP if not given.")
 @click.pass_obj
 def polygons(

@@ -40,14 +40,14 @@ LAYER = "water"
 MINIMUM_M2 = 2500.0
 """Smallest water body kept by default: about three Landsat pixels."""
 
-TOLERANCE = 1.0
+TOLERANCE = 1.5
 """Pixels; how far a simplified shore may lie from that of the pixels."""
 
 _LONGEST_EDGE_M = 2000.0
 """Edges are cut to this length before they are measured, so that a straight line of the raster's
 own coordinates and the shortest line on the ellipsoid do not part."""
 
-_STEPS = 1.0
+_STEPS = 1.5
 """Pixels; shores are judged and measured without the steps of the raster, whatever is written."""
 
 
@@ -108,8 +108,9 @@ def polygons(
         map_path: Water map: 0 land, 1 water, 255 not observed.
         gpkg_path: The GeoPackage. It appears whole or not at all, with a style for QGIS.
         minimum_m2: Bodies smaller than this are left out, m².
-        tolerance: How far a shore may be moved to make it simpler, in pixels; 0 keeps the outline
-            of the pixels. 1 takes away their steps. Areas are those of the pixels either way.
+        tolerance: How far a shore may be moved to make it simpler (Douglas and Peucker's rule), in
+            pixels; 1.5 takes away the steps of pixels, 0 keeps them. Areas are those of the pixels
+            either way.
         tolerance_m: The same in metres, instead of `tolerance`.
         probability: Probability of water on the same grid; True takes that which `predict` wrote
             beside the map, if it is there; False none.
