@@ -14,6 +14,7 @@ from water_gee.cli import options
 @click.argument("asset_id")
 @click.option("--aoi", help="Area to map; where the model was trained, if not given.")
 @click.option("--years", type=options.Integers(), help="A map of each of these years.")
+@click.option("--recipe", help="TOML file: how the features of a bare network are made.")
 @click.option(
     "--if-exists",
     type=click.Choice(["fail", "skip", "overwrite"]),
@@ -64,8 +65,8 @@ from water_gee.cli import options
 @click.pass_obj
 def deploy(
     obj: dict[str, Any], model: str, asset_id: str, aoi: str | None,
-    years: tuple[int, ...] | None, if_exists: Any, form: str, digits: int | None,
-    no_probability: bool, max_pixels: int, attempts: int, in_flight: int,
+    years: tuple[int, ...] | None, recipe: str | None, if_exists: Any, form: str,
+    digits: int | None, no_probability: bool, max_pixels: int, attempts: int, in_flight: int,
     readers: tuple[str, ...], no_wait: bool, dry_run: bool, project: str | None, url: str | None,
     catalog: str | None,
 ) -> None:  # fmt: skip
@@ -76,6 +77,10 @@ def deploy(
     `water-gee tasks --resume`.
     """
     network: dict[str, Any] = {"form": form, "digits": digits, "probability": not no_probability}
+    if recipe is not None:
+        network["recipe"] = options.make_recipe(
+            options.recipe_fields(recipe, sensors=None, years=None, months=None)
+        )
     if dry_run:
         from water_gee.deploy.plan import plan_deployment
 

@@ -11,7 +11,8 @@ import shapely
 
 from water_gee import session
 from water_gee.deploy import assets, parity, record, sharing, tasks
-from water_gee.deploy.build_ee import read_graph, to_ee
+from water_gee.deploy.build_ee import PROBABILITY_BAND, WATER_BAND, read_graph
+from water_gee.deploy.network import Written, resolve_with
 from water_gee.deploy.plan import MAX_PIXELS, plan_for
 from water_gee.deploy.progress import Table
 from water_gee.deploy.request import Requests, check_season
@@ -19,7 +20,6 @@ from water_gee.deploy.survey import IF_EXISTS, IfExists, survey
 from water_gee.errors import DeployError, ExportFailedError
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.composite import feature_image
-from water_gee.training.model import TrainedModel, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from water_gee.deploy.survey import Survey
     from water_gee.deploy.tasks import Run
     from water_gee.imagery.recipe import Recipe
+    from water_gee.training.model import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,13 @@ class _Options:
     attempts: int
     in_flight: int
     readers: tuple[str, ...]
+    recipe: Recipe | None
     wait: bool
     progress: bool
 
 
 def deploy_to_gee(
-    model: TrainedModel | Path | str,
+    model: TrainedModel | Path | str | Any,
     asset_id: str,
     aoi: Any = None,
     years: int | Iterable[int] | None = None,
@@ -110,6 +112,7 @@ def deploy_to_gee(
     attempts: int = tasks.ATTEMPTS,
     in_flight: int = tasks.IN_FLIGHT,
     readers: str | Iterable[str] = (),
+    recipe: Recipe | None = None,
     wait: bool = True,
     progress: bool = True,
 ) -> Deployment:
@@ -124,14 +127,15 @@ def deploy_to_gee(
     service's own reasons are repeated.
 
     Args:
-        model: A trained model, or its file.
+        model: A trained model, or its file; with `recipe` also a bare network, or the file of one.
         asset_id: `projects/YOUR-PROJECT/assets/...`: the map, or with several years or tiles the
             collection of them.
         aoi: The area, as `download_tiles` takes it. By default the cells the model was trained on.
         years: Maps for each. By default one map of all the recipe's years together.
         if_exists: What to do about assets of another model, recipe, year or area: `fail`, `skip`
             (leave them, make the others) or `overwrite`.
-        form: How the network is written: `kernels`, `matrix`, `assets` or `auto`.
+        form: How the network is written: `kernels`, `matrix`, `assets` (its weights are stored in a
+            table beside the maps first) or `auto`: the first of these that the service takes.
         digits: Significant digits to round the weights to; by default they are exact.
         probability: Whether the maps have a band `probability`.
         max_pixels: Most pixels of one export.
@@ -139,6 +143,7 @@ def deploy_to_gee(
         in_flight: Tasks waiting or running at once, at most 3,000.
         readers: Who may look at the maps: `user:NAME@HOST`, `group:NAME@HOST`, `domain:HOST`,
             `allUsers`, ...
+        recipe: How the features of a network are made that does not say it itself.
         wait: Whether to wait for the tasks.
         progress: Whether to draw a table meanwhile.
 
@@ -160,10 +165,10 @@ def deploy_to_gee(
     options = _Options(
         _choice(if_exists), form, digits, probability,
         _count("attempts", attempts, 100), _count("in_flight", in_flight, tasks.MAX_QUEUED),
-        sharing.check_readers(readers), wait, progress,
+        sharing.check_readers(readers), recipe, wait, progress,
     )  # fmt: skip
     assets.check_id(asset_id)
-    trained = resolve(model)
+    trained = resolve_with(model, recipe)
     graph = read_graph(trained.network)
     plan = plan_for(
         trained,
@@ -205,7 +210,8 @@ class _Deploying:
         book: record.Record,
         current: session.Session,
     ) -> None:
-        self.trained, self.graph, self.plan, self.options = trained, graph, plan, options
+        self.trained, self.plan, self.options = trained, plan, options
+        self.written = Written(graph, options.form, options.digits, plan.target)
         self.found, self.book, self.current = found, book, current
         self.made_collection = False
         self.requests = Requests(self._image, overwrite=options.if_exists == "overwrite")
@@ -218,10 +224,10 @@ class _Deploying:
             run.add(wanted)
         checked = None
         fresh = [job.map for job in run.open if not job.in_flight]
-        if fresh:
-            checked = self._check(fresh)
-            self._make_place()
         try:
+            if fresh:
+                checked = self._check(fresh, known)
+                self._make_place()
             run.go(wait=self.options.wait)
         except DeployError:
             self._leave_nothing()
@@ -254,7 +260,7 @@ class _Deploying:
             table=table,
         )
 
-    def _check(self, fresh: list[Map]) -> parity.Agreement | None:
+    def _check(self, fresh: list[Map], known: dict[str, tasks.Known]) -> parity.Agreement | None:
         """See that there are images, that the request fits, and that the service agrees with Keras.
 
         A deployment that is taken up again on the same service was checked there before.
@@ -262,9 +268,13 @@ class _Deploying:
         recipes = {each.label: each.recipe for each in fresh}
         entry = self.book.deployment(self.plan.digest)
         before = entry.checked if entry is not None else None
-        if before is not None and before["url"] == self.current.url:
+        is_checked = before is not None and before["url"] == self.current.url
+        if not is_checked:
+            check_season(recipes.values(), self.plan.area)
+        self.written.choose(_features(fresh[0].recipe))
+        self.written.store(known, self.options.attempts)
+        if is_checked:
             return None
-        check_season(recipes.values(), self.plan.area)
         self.requests.check_size(fresh[0])  # the others differ in a year and a place
         checked = self._agreement(fresh[0].recipe)
         self.book.note_checked(
@@ -278,7 +288,7 @@ class _Deploying:
         area = self.plan.area
         parity.probe_orientation(area.grid)
         view = parity.find_view(self.trained.network, features, area.spread(parity.MAX_WINDOWS))
-        return parity.check_window(view, self._network(features))
+        return parity.check_window(view, self.written.image(features, [PROBABILITY_BAND]))
 
     def _make_place(self) -> None:
         if self.plan.is_collection and not self.found.has_target:
@@ -289,6 +299,8 @@ class _Deploying:
     def _leave_nothing(self) -> None:
         """Remove the collection that was made for tasks of which none could be started."""
         started = any(sent.operation for sent in self.book.tasks(self.plan.digest))
+        if not started:
+            self.written.forget()
         if self.made_collection and not started:
             assets.remove(self.plan.target)
         if not started:
@@ -297,15 +309,8 @@ class _Deploying:
     # ------------------------------------------------------------------ what is sent
 
     def _image(self, recipe: Recipe) -> ee.Image:
-        return self._network(_features(recipe))
-
-    def _network(self, features: ee.Image) -> ee.Image:
-        return to_ee(
-            self.graph,
-            features,
-            probability=True,
-            **_given(form=self.options.form, digits=self.options.digits),
-        ).select(["water", "probability"] if self.options.probability else ["water"])
+        bands = [WATER_BAND, PROBABILITY_BAND] if self.options.probability else [WATER_BAND]
+        return self.written.image(_features(recipe), bands)
 
     # ------------------------------------------------------------------ after
 
@@ -393,6 +398,8 @@ def _arguments(
 ) -> dict[str, Any]:
     """The call as JSON values, so that it can be repeated."""
     path = model if isinstance(model, str | Path) else trained.path
+    if options.recipe is not None and not isinstance(model, str | Path):
+        path = None
     return {
         "model": None if path is None else str(Path(path).resolve()),
         "asset_id": plan.target,
@@ -406,11 +413,8 @@ def _arguments(
         "attempts": options.attempts,
         "in_flight": options.in_flight,
         "readers": list(options.readers),
+        "recipe": None if options.recipe is None else options.recipe.to_dict(),
     }
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value not in (None, "auto")}
 
 
 def _choice(if_exists: Any) -> IfExists:

@@ -30,7 +30,8 @@ def stock(image: ee.Image) -> Expression:
 
 def placeholder() -> ee.Image:
     """Stands for such an image while something is built on top of it."""
-    return ee.Image(_PLACEHOLDER)
+    image: ee.Image = ee.Image(_PLACEHOLDER)
+    return image
 
 
 def graft(below: Mapping[str, Any], top: ee.Image) -> Expression:

@@ -14,6 +14,7 @@ from water_gee.deploy import record, tasks
 from water_gee.deploy.progress import Table
 from water_gee.deploy.service import asking
 from water_gee.errors import DeployError
+from water_gee.imagery.recipe import Recipe
 
 if TYPE_CHECKING:
     from water_gee.deploy.export import Deployment
@@ -61,7 +62,7 @@ class Overview:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many maps are in each state, those for which this record knows no task as `not sent`."""
+        """How many maps are in each state; those without a task in the record are `not sent`."""
         found: dict[str, int] = {}
         for entry in self.entries:
             found[entry.state] = found.get(entry.state, 0) + 1
@@ -155,6 +156,8 @@ def resume(target: str | None = None, *, progress: bool = True) -> list[Deployme
         if each.state != record.UNFINISHED and target is None:
             continue
         arguments = dict(each.arguments)
+        if arguments.get("recipe") is not None:
+            arguments["recipe"] = Recipe.from_dict(arguments["recipe"])
         if arguments.get("model") is None:
             raise DeployError(
                 f"{each.target}: its model was in memory only; call deploy_to_gee again with it"

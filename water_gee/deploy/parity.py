@@ -14,6 +14,7 @@ import ee
 import numpy as np
 
 from water_gee.deploy.build_ee import PROBABILITY_BAND
+from water_gee.deploy.graph import LayerGraph
 from water_gee.deploy.layers import run_numpy
 from water_gee.deploy.service import fetch
 from water_gee.errors import DeployError, ParityError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from water_gee.deploy.graph import LayerGraph
     from water_gee.imagery.grid import Cell
     from water_gee.windows import Grid
 
@@ -119,12 +119,15 @@ def keras_probability(network: Any, features: FloatArray) -> FloatArray:
     """What a Keras network says: probability of water, NaN where a window is not all observed.
 
     Args:
-        network: `(n, row, col, feature)` -> `(n, row - 2 m, col - 2 m, class)`, class 0 = water.
+        network: `(n, row, col, feature)` -> `(n, row - 2 m, col - 2 m, class)`, class 0 = water; or
+            the graph of one, which NumPy computes.
         features: `float32 (feature, row, col)`, NaN where not observed.
 
     Returns:
         `float32 (row - 2 m, col - 2 m)`.
     """
+    if isinstance(network, LayerGraph):  # of a file that no Keras loads any more
+        return numpy_probability(network, features, np.float32).astype(np.float32)
     filled = _channels_last(features)
     said = np.asarray(network(filled[np.newaxis], training=False))[0, :, :, 0]
     return _masked(said, features)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee._version import __version__
 from water_gee.deploy.assets import JOB, check_id
+from water_gee.deploy.graph import LayerGraph
 from water_gee.deploy.tiles import Area, Tile, cut
 from water_gee.errors import DeployError
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import Lattice, cell_from_id
-from water_gee.training.model import TrainedModel, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from water_gee.imagery.recipe import Recipe
+    from water_gee.training.model import TrainedModel
 
 FORMAT = 2
 """Goes into every job's digest; a change of what is exported raises it."""
@@ -259,7 +260,7 @@ def plan_for(
     recipes = _recipes(trained.recipe, years)
     area = area_of(trained, aoi)
     tiles = cut(area, max_pixels)
-    facts: dict[str, Any] = {"model": trained.digest(), "probability": probability}
+    facts: dict[str, Any] = {"model": _digest(trained), "probability": probability}
     if digits is not None:
         facts["digits"] = digits
     several = len(recipes) > 1 or len(tiles) > 1
@@ -267,7 +268,7 @@ def plan_for(
 
 
 def plan_deployment(
-    model: TrainedModel | Path | str,
+    model: TrainedModel | Path | str | Any,
     asset_id: str,
     aoi: Any = None,
     years: int | Iterable[int] | None = None,
@@ -276,6 +277,7 @@ def plan_deployment(
     probability: bool = True,
     digits: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    recipe: Recipe | None = None,
 ) -> Plan:
     """Say what `deploy_to_gee` would export, without asking the service anything.
 
@@ -288,6 +290,7 @@ def plan_deployment(
         probability: Whether the maps have a band `probability`.
         digits: Significant digits to round the weights to; by default they are exact.
         max_pixels: Most pixels of one export.
+        recipe: Of a network that has none of its own.
 
     Returns:
         The plan; `print(plan.table())` shows tasks, sizes and what is known of the cost.
@@ -301,8 +304,9 @@ def plan_deployment(
         UnsupportedLayerError: A layer that has no Earth Engine form.
     """
     from water_gee.deploy.costs import estimate
+    from water_gee.deploy.network import resolve_with
 
-    trained = resolve(model)
+    trained = resolve_with(model, recipe)
     plan = plan_for(
         trained,
         asset_id,
@@ -312,7 +316,7 @@ def plan_deployment(
         digits=digits,
         max_pixels=max_pixels,
     )
-    return replace(plan, estimate=estimate(trained, None if form == "auto" else form))
+    return replace(plan, estimate=estimate(trained, form, digits=digits))
 
 
 def area_of(trained: TrainedModel, aoi: Any) -> Area:
@@ -334,6 +338,12 @@ def area_of(trained: TrainedModel, aoi: Any) -> Area:
     if not cells:
         raise DeployError("the model's record names no cells to map; give the area to map")
     return Area.of(cells)
+
+
+def _digest(trained: TrainedModel) -> str:
+    """Tells the network from others, in whichever kind of file it came."""
+    network: Any = trained.network
+    return network.digest() if isinstance(network, LayerGraph) else trained.digest()
 
 
 def _recipes(recipe: Recipe, years: int | Iterable[int] | None) -> tuple[Recipe, ...]:

@@ -149,6 +149,11 @@ def operations() -> list[dict[str, Any]]:
     return found
 
 
+def has_ended(operation: dict[str, Any]) -> bool:
+    """Whether a task neither waits nor runs."""
+    return str(operation.get("metadata", {}).get("state")) not in _ACTIVE
+
+
 def why(operation: dict[str, Any]) -> str | None:
     """What the service says of a task that has ended without success."""
     state = str(operation.get("metadata", {}).get("state"))
@@ -356,7 +361,7 @@ class Run:
             operation = found.get(str(job.operation))
             if operation is None:
                 with asking(f"cannot ask for the task of {job.map.asset_id}"):
-                    operation = data.getOperation(job.operation)
+                    operation = data.getOperation(str(job.operation))
             state = str(operation.get("metadata", {}).get("state"))
             if state in _ACTIVE:
                 job.state = PENDING if state == "PENDING" else RUNNING
