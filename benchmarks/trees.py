@@ -140,14 +140,15 @@ def main(arguments: list[str] | None = None) -> int:
     total = given.forests * given.pixels
     asked = min(given.forests, given.geemap)
     against_total = max((asked - failed["geemap"]) * given.pixels, 1)
-    equal, theirs = 1 - wrong["own"] / total, 1 - wrong["geemap"] / against_total
+    equal = 1 - wrong["own"] / total
+    theirs = 1 - wrong["geemap"] / against_total if asked else None
     line = {
         "name": "trees",
         "figure": equal,
         "unit": "share of pixels with the forest's own class, of forests that parse",
         "against": "geemap.ml.tree_to_string",
         "against_figure": theirs,
-        "ratio": equal / theirs if asked and theirs else None,
+        "ratio": equal / theirs if theirs else None,
         "bar": 1.0,
         "holds": failed["own"] == 0 and wrong["own"] == 0,
         "forests": given.forests,
@@ -157,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         "parse_failures": failed["own"],
         "geemap": {"forests": asked, "failures": failed["geemap"]},
         "seconds": round(time.perf_counter() - start, 1),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: metadata.version(name) for name in PACKAGES[: 3 if asked else 2]},
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
