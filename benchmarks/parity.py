@@ -242,7 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.features:
         values = raster.read(options.features).values.astype(np.float32)
     else:
-        side = math.ceil(math.sqrt(options.pixels)) + 6
+        # A little more than asked for: the windows around holes are not classified.
+        side = math.ceil(math.sqrt(1.004 * options.pixels)) + 6
         values = random_features(side, side, options.seed + 1)
         holes = np.random.default_rng(options.seed + 2).integers(0, side, (max(side // 40, 1), 2))
         values[:, holes[:, 0], holes[:, 1]] = np.nan
