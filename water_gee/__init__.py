@@ -20,6 +20,7 @@ from water_gee.errors import WaterGeeError, WaterGeeWarning
 if TYPE_CHECKING:
     from water_gee.deploy.build_ee import to_ee
     from water_gee.deploy.export import deploy_to_gee
+    from water_gee.deploy.plan import plan_deployment
     from water_gee.imagery.download import download_tiles
     from water_gee.imagery.recipe import Recipe
     from water_gee.mapping.predict import predict
@@ -34,6 +35,7 @@ _HOME = {
     "denoise_labels": "water_gee.training.labels",
     "deploy_to_gee": "water_gee.deploy.export",
     "download_tiles": "water_gee.imagery.download",
+    "plan_deployment": "water_gee.deploy.plan",
     "predict": "water_gee.mapping.predict",
     "run": "water_gee.workflow",
     "to_ee": "water_gee.deploy.build_ee",
@@ -50,6 +52,7 @@ __all__ = [
     "deploy_to_gee",
     "download_tiles",
     "errors",
+    "plan_deployment",
     "predict",
     "run",
     "to_ee",

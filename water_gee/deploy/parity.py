@@ -196,8 +196,11 @@ def find_view(network: Any, features: ee.Image, cells: Sequence[Cell]) -> View:
         margin = cell.lattice.margin
         outer = cell.grid.window(row - margin, col - margin, *(WINDOW + 2 * margin,) * 2)
         values = fetch(features, outer, f"the features of {cell.id}")
-        inner = outer.window(margin, margin, WINDOW, WINDOW)
-        view = View(inner, keras_probability(network, values))
+        expected = keras_probability(network, values)
+        # What the network leaves of a window: its own margin need not be the recipe's.
+        rows, cols = expected.shape
+        top, left = (outer.shape[0] - rows) // 2, (outer.shape[1] - cols) // 2
+        view = View(outer.window(top, left, rows, cols), expected)
         if best is None or (view.undecided, view.observed) > (best.undecided, best.observed):
             best = view
         if view.tells:
