@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import ee
 
-from water_gee.deploy import matrix, read_sklearn, trees, weights
+from water_gee.deploy import matrix, read_h5, read_sklearn, trees, weights
 from water_gee.deploy.graph import INPUT, LayerGraph
 from water_gee.deploy.kernels import KERNELS, cat
 from water_gee.deploy.layers import extents, margins
@@ -96,6 +96,7 @@ def to_ee(
     probability: bool = True,
     digits: int | None = None,
     weights_asset: str | None = None,
+    same_as_valid: bool = False,
 ) -> ee.Image:
     """Rewrite a network as an Earth Engine image.
 
@@ -103,9 +104,10 @@ def to_ee(
     of its recipe: export it in these, as `deploy_to_gee` does.
 
     Args:
-        model: A trained model or its file; with `image` given, also a bare Keras network, a
-            `LayerGraph`, a network of scikit-learn (`read_sklearn.read`) or a model of trees
-            (`trees.trees_to_ee`). Its output is a softmax over (water, land), or one sigmoid.
+        model: A trained model or its file; with `image` given, also a bare Keras network, a Keras 2
+            file (`.h5`), a `LayerGraph`, a network of scikit-learn (`read_sklearn.read`) or a model
+            of trees (`trees.trees_to_ee`). Its output is a softmax over (water, land), or one
+            sigmoid.
         image: The features. By default the composite of the model's own recipe.
         form: How the network is written. `kernels`: one kernel for each pair of channels, the
             published form. `matrix`: one product of matrices a layer, a quarter of the size.
@@ -115,6 +117,8 @@ def to_ee(
         digits: Significant digits to round the weights to; by default they are exact.
         weights_asset: The table of the weights, made by `weights.store_weights`; asked for by
             `assets`, and used by `auto` where nothing else fits.
+        same_as_valid: Treat `same` padding as `valid`, see `read_keras.read`; it is refused
+            otherwise.
 
     Returns:
         Band `water`, uint8, 1 where the probability of water is 0.5 or more, else 0; and
@@ -132,7 +136,7 @@ def to_ee(
         raise DeployError(f"no form {form!r}; there are {', '.join((AUTO, *FORMS))}")
     if trees.is_tree_model(model):
         return trees.trees_to_ee(model, image, probability=probability)
-    network, features = features_of(model, image)
+    network, features = features_of(model, image, same_as_valid=same_as_valid)
     graph = prepared(network, digits)
     _check_output(graph)
     if form == "assets" or (form == AUTO and not _may_fit(graph, "matrix")):
@@ -152,20 +156,21 @@ def to_ee(
     )
 
 
-def prepared(model: Any, digits: int | None = None) -> LayerGraph:
+def prepared(model: Any, digits: int | None = None, *, same_as_valid: bool = False) -> LayerGraph:
     """The simplified graph that expressions are made of, its weights rounded if asked.
 
     Args:
-        model: A trained model or its file, a Keras network, or a `LayerGraph`.
+        model: A trained model or its file, a Keras network or a Keras 2 file, or a `LayerGraph`.
         digits: Significant digits.
+        same_as_valid: As `to_ee` has it.
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
         ModelError: No model there.
     """
-    if isinstance(model, (TrainedModel, Path, str)):
+    if isinstance(model, (TrainedModel, Path, str)) and not read_h5.is_h5(model):
         model = resolve(model).network
-    return simplify(read_graph(model), digits=digits)
+    return simplify(read_graph(model, same_as_valid=same_as_valid), digits=digits)
 
 
 def water_map(
@@ -242,8 +247,12 @@ def run_rules(graph: LayerGraph, features: ee.Image, rules: Mapping[str, Rule]) 
     return made[graph.output]
 
 
-def read_graph(network: Any) -> LayerGraph:
+def read_graph(network: Any, *, same_as_valid: bool = False) -> LayerGraph:
     """The graph of a network of Keras or scikit-learn; a graph is returned as it is.
+
+    Args:
+        network: Built in memory, or a Keras 2 file (`.h5`).
+        same_as_valid: As `to_ee` has it.
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
@@ -252,9 +261,11 @@ def read_graph(network: Any) -> LayerGraph:
         return network
     if read_sklearn.is_network(network):
         return read_sklearn.read(network)
+    if read_h5.is_h5(network):
+        return read_h5.read(network, same_as_valid=same_as_valid)
     from water_gee.deploy import read_keras  # loads TensorFlow
 
-    return read_keras.read(network)
+    return read_keras.read(network, same_as_valid=same_as_valid)
 
 
 def measure(expression: Mapping[str, Any]) -> Size:
@@ -293,29 +304,33 @@ def _may_fit(graph: LayerGraph, form: str) -> bool:
 
 
 def features_of(
-    model: TrainedModel | LayerGraph | Path | str | Any, image: ee.Image | None
+    model: TrainedModel | LayerGraph | Path | str | Any,
+    image: ee.Image | None,
+    *,
+    same_as_valid: bool = False,
 ) -> tuple[LayerGraph, ee.Image]:
     """The graph, and an image that has its features as bands in order, named `f0`, `f1`, ...
 
     Args:
         model: As `to_ee` takes it.
         image: The features; by default the composite of the model's own recipe.
+        same_as_valid: As `to_ee` has it.
 
     Raises:
         DeployError: Nothing says what the features are.
         UnsupportedLayerError: A layer that has no Earth Engine form.
         ModelError: No model there.
     """
-    if isinstance(model, (TrainedModel, Path, str)):
+    if isinstance(model, (TrainedModel, Path, str)) and not read_h5.is_h5(model):
         trained = resolve(model)
-        graph = read_graph(trained.network)
+        graph = read_graph(trained.network, same_as_valid=same_as_valid)
         if image is None:
             from water_gee.imagery.composite import feature_image
 
             image = feature_image(trained.recipe)
         selectors: list[Any] = list(trained.recipe.features)
     else:
-        graph = read_graph(model)
+        graph = read_graph(model, same_as_valid=same_as_valid)
         selectors = list(range(graph.input.attributes["channels"]))
         if image is None:
             raise DeployError(

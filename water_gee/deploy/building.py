@@ -146,7 +146,8 @@ class Builder:
         """Put the steps of a layer, one behind the other.
 
         Args:
-            name: The layer's; the last step's node gets it, the others are numbered.
+            name: The layer's. The last step but for activations gets it; those behind it are named
+                after it and their function, those before it are numbered.
             steps: What the layer is; none if it changes nothing.
             inputs: The nodes that the first step reads.
 
@@ -157,8 +158,12 @@ class Builder:
             UnsupportedLayerError: They do not fit what they read.
         """
         sources = tuple(inputs)
-        for number, step in enumerate(steps, start=1):
-            own = name if number == len(steps) else f"{name}_{number}"
+        work = [number for number, step in enumerate(steps) if step.kind != "activation"]
+        main = work[-1] if work else len(steps) - 1
+        for number, step in enumerate(steps):
+            own = name if number == main else f"{name}_{number + 1}"
+            if number > main:
+                own = f"{name}_{step.attributes['activation']}"
             sources = (self._put(self._free(own), step, sources),)
         return sources[0]
 

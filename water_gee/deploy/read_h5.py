@@ -18,6 +18,7 @@ import numpy as np
 from water_gee.deploy import lower
 from water_gee.deploy.building import RANK, Builder, Layer, Reference
 from water_gee.deploy.lower_functions import FUNCTIONS
+from water_gee.deploy.lower_tensorflow import unwrapped
 from water_gee.errors import ModelError, UnsupportedLayerError
 
 if TYPE_CHECKING:
@@ -26,66 +27,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from water_gee.deploy.graph import LayerGraph
+    from water_gee.imagery.recipe import Recipe
+    from water_gee.training.model import TrainedModel
 
     Array = npt.NDArray[Any]
     Key = tuple[str, int, int]
     """A layer, which of its calls, and which of its outputs."""
+    Call = tuple[int, int, Any]
+    """The number that references to a call have, its place among the calls, and what it reads."""
 
 SUFFIXES = (".h5", ".hdf5")
 
 _MODELS = {"Functional", "Model", "Sequential"}
-_OPERATIONS = {
-    "StridedSlice": "getitem",
-    "ConcatV2": "concatenate",
-    "Add": "add",
-    "AddV2": "add",
-    "BiasAdd": "add",
-    "Sub": "subtract",
-    "Mul": "multiply",
-    "RealDiv": "divide",
-    "Maximum": "maximum",
-    "Minimum": "minimum",
-    "Neg": "negative",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Elu": "elu",
-    "Selu": "selu",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-    "Softplus": "softplus",
-    "Softmax": "softmax",
-}
-"""Operations of TensorFlow -> keys of `lower_functions.FUNCTIONS`."""
-
-_FUNCTIONS = {
-    "__operators__.getitem": "getitem",
-    "__operators__.add": "add",
-    "math.add": "add",
-    "math.subtract": "subtract",
-    "math.multiply": "multiply",
-    "math.truediv": "divide",
-    "math.divide": "divide",
-    "math.maximum": "maximum",
-    "math.minimum": "minimum",
-    "math.negative": "negative",
-    "math.sigmoid": "sigmoid",
-    "nn.sigmoid": "sigmoid",
-    "math.tanh": "tanh",
-    "nn.tanh": "tanh",
-    "math.softplus": "softplus",
-    "nn.softplus": "softplus",
-    "nn.relu": "relu",
-    "nn.relu6": "relu6",
-    "nn.leaky_relu": "leaky_relu",
-    "nn.elu": "elu",
-    "nn.selu": "selu",
-    "nn.gelu": "gelu",
-    "nn.silu": "silu",
-    "nn.swish": "silu",
-    "nn.softmax": "softmax",
-    "concat": "concatenate",
-}
-"""Functions of TensorFlow, as `TFOpLambda` names them."""
 
 
 def is_h5(path: Any) -> bool:
@@ -126,6 +79,34 @@ def read(path: Path | str, *, same_as_valid: bool = False) -> LayerGraph:
     if len(outputs) != 1:
         raise ModelError(f"{source} has {len(outputs)} outputs; a network here has one")
     return reading.builder.graph(outputs[0])
+
+
+def load(path: Path | str, recipe: Recipe, *, same_as_valid: bool = False) -> TrainedModel:
+    """A Keras 2 file as a model of this package: to be used, saved and deployed like any other.
+
+    Args:
+        path: The file. Its first output channel is the probability of water.
+        recipe: How the features it was trained on were made; the file does not say.
+        same_as_valid: As `read` has it.
+
+    Returns:
+        The network rebuilt in Keras 3 with this recipe, in memory only; `training.model.save`
+        writes it.
+
+    Raises:
+        ModelError: As `read`, or the recipe has another number of features.
+        UnsupportedLayerError: As `read`.
+    """
+    from water_gee.deploy import rebuild  # loads TensorFlow
+    from water_gee.training.model import TrainedModel
+
+    graph = read(path, same_as_valid=same_as_valid)
+    channels = graph.input.attributes["channels"]
+    if channels != len(recipe.features):
+        raise ModelError(
+            f"{path}: the network takes {channels} features, its recipe has {len(recipe.features)}"
+        )
+    return TrainedModel(rebuild.network(graph), recipe, {"read_from": Path(path).name})
 
 
 def _config(file: h5py.File, source: Path) -> dict[str, Any]:
@@ -227,13 +208,13 @@ class _Reading:
     def _put(
         self,
         layer: Mapping[str, Any],
-        call: tuple[int, Any],
+        call: Call,
         names: dict[Key, str],
         prefix: str,
         weights: Mapping[str, Array] | None,
     ) -> bool:
         """Put one call of a layer if all that it reads is there already."""
-        number, inbound = call
+        number, order, inbound = call
         name = layer.get("name") or layer["config"]["name"]
         if layer["class_name"] == "InputLayer":
             if (name, 0, 0) not in names:
@@ -244,7 +225,7 @@ class _Reading:
         if any(key not in names for key in keys):
             return False
         read = [names[key] for key in keys]
-        outputs = self._layer({**layer, "name": name}, read, arguments, prefix, number, weights)
+        outputs = self._layer({**layer, "name": name}, read, arguments, prefix, order, weights)
         for index, output in enumerate(outputs):
             names[name, number, index] = output
         return True
@@ -264,13 +245,13 @@ class _Reading:
         read: list[str],
         arguments: tuple[Any, ...],
         prefix: str,
-        number: int,
+        order: int,
         weights: Mapping[str, Array] | None,
     ) -> list[str]:
         """Put one call of a layer, or of a model that is one; returns the nodes of its outputs."""
         kind, config = str(layer["class_name"]), layer["config"]
         own = str(layer.get("name") or config["name"])
-        name = prefix + (own if number == 0 else f"{own}_call{number}")
+        name = prefix + (own if order == 0 else f"{own}_call{order}")
         if kind in _MODELS:
             inner = weights if weights is not None else self.weights.get(own, {})
             return self.model(layer, read, f"{name}/", inner)
@@ -281,7 +262,7 @@ class _Reading:
         if kind in lower.LAYERS:
             steps = lower.LAYERS[kind](described)
         else:
-            function = _function(described)
+            function = unwrapped(described)
             if function is None:
                 raise lower.refuse(described)
             steps = FUNCTIONS[function.kind](function)
@@ -314,7 +295,7 @@ def _references(layers: Any) -> list[Key]:
     return [(str(name), int(call), int(index)) for name, call, index in many]
 
 
-def _calls(about: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], tuple[int, Any]]]:
+def _calls(about: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Call]]:
     """Every call of every layer, numbered as references to it are; an input is one of nothing.
 
     A model among the layers counts its own making as call 0, which is not among its calls.
@@ -324,13 +305,11 @@ def _calls(about: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], tuple[int,
     first: dict[str, int] = {}
     for name, call, _ in read + _references(about["output_layers"]):
         first[name] = min(call, first.get(name, call))
-    return [
-        (layer, (number, call))
-        for layer, calls in layers
-        for number, call in enumerate(
-            calls, start=first.get(layer.get("name"), 0) if layer["class_name"] in _MODELS else 0
-        )
-    ]
+    found: list[tuple[Mapping[str, Any], Call]] = []
+    for layer, calls in layers:
+        start = first.get(layer.get("name", ""), 0) if layer["class_name"] in _MODELS else 0
+        found += [(layer, (start + order, order, call)) for order, call in enumerate(calls)]
+    return found
 
 
 def _inbound(call: Any) -> tuple[list[Key], tuple[Any, ...]]:
@@ -359,108 +338,3 @@ def _inbound(call: Any) -> tuple[list[Key], tuple[Any, ...]]:
         is_tensor = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
         arguments.append(refer(*value) if is_tensor else (name, value))
     return keys, tuple(arguments)
-
-
-def _function(layer: Layer) -> Layer | None:
-    """A layer that wraps a function of TensorFlow, in the words of `lower_functions`."""
-    if layer.kind == "TensorFlowOpLayer":
-        return _operation(layer)
-    if layer.kind not in {"TFOpLambda", "SlicingOpLambda"}:
-        return None
-    kind = _FUNCTIONS.get(str(layer.config.get("function")))
-    if kind is None:
-        raise layer.refusal(
-            f"it calls tf.{layer.config.get('function')}; of functions only "
-            f"{', '.join(sorted(set(FUNCTIONS)))} can be converted"
-        )
-    named: dict[str, Any] = dict(given for given in layer.arguments if isinstance(given, tuple))
-    plain = tuple(given[1] if isinstance(given, tuple) else given for given in layer.arguments)
-    if kind == "getitem":
-        plain = (Reference(0), _key(named.get("slice_spec")))
-    return Layer(layer.name, kind, named, {}, layer.inputs, plain, 2, layer.same_as_valid)
-
-
-def _key(spec: Any) -> Any:
-    """An index as Keras writes it: dictionaries for slices and dots."""
-    if isinstance(spec, dict) and spec.get("class_name") == "__tuple__":
-        spec = spec["items"]
-    parts = spec if isinstance(spec, list) else [spec]
-    return tuple(_part(part) for part in parts)
-
-
-def _part(part: Any) -> Any:
-    if not isinstance(part, dict):
-        return part
-    if part.get("class_name") == "__ellipsis__":
-        return Ellipsis
-    about = part.get("config", part)
-    return slice(about.get("start"), about.get("stop"), about.get("step"))
-
-
-def _operation(layer: Layer) -> Layer:
-    """A node of TensorFlow's graph, with the constants among its inputs."""
-    node = _node(layer)
-    kind = _OPERATIONS.get(str(node.get("op")))
-    if kind is None:
-        raise layer.refusal(
-            f"it is TensorFlow's {node.get('op')}; of operations only "
-            f"{', '.join(sorted(_OPERATIONS))} can be converted"
-        )
-    constants = {int(at): value for at, value in (layer.config.get("constants") or {}).items()}
-    tensors = iter(given for given in layer.arguments if isinstance(given, Reference))
-    count = len(layer.arguments) + len(constants)
-    arguments = [constants[at] if at in constants else next(tensors) for at in range(count)]
-    config: dict[str, Any] = {}
-    if kind == "getitem":
-        arguments = [arguments[0], _strided(layer, node, arguments[1:])]
-    elif kind == "concatenate":
-        config["axis"] = int(np.asarray(arguments[-1]))
-    return Layer(
-        layer.name, kind, config, {}, layer.inputs, tuple(arguments), 2, layer.same_as_valid
-    )
-
-
-def _node(layer: Layer) -> Mapping[str, Any]:
-    """The operation as JSON; before TensorFlow 2.2 it was written in protobuf's own form."""
-    node = layer.config.get("node_def")
-    if isinstance(node, dict):
-        return node
-    from google.protobuf import json_format
-
-    from water_gee.training.backend import tf
-
-    raw = node if isinstance(node, bytes) else str(node).encode()
-    try:
-        parsed = tf.compat.v1.NodeDef.FromString(raw)
-    except Exception as error:  # protobuf's own, by implementation
-        raise layer.refusal("its operation cannot be read; save the model again") from error
-    found: dict[str, Any] = json_format.MessageToDict(parsed)
-    return found
-
-
-def _strided(layer: Layer, node: Mapping[str, Any], constants: Sequence[Any]) -> tuple[Any, ...]:
-    """The index that a strided slice stands for: masks say which of its ends hold.
-
-    Source: the documentation of `tf.strided_slice`.
-    """
-    if len(constants) != 3 or any(isinstance(part, Reference) for part in constants):
-        raise layer.refusal("it takes a window that is computed; only fixed ones can be taken")
-    begin, end, strides = (np.atleast_1d(np.asarray(part)).tolist() for part in constants)
-    masks = {
-        name: int(node.get("attr", {}).get(f"{name}_mask", {}).get("i", 0))
-        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
-    }
-    parts: list[Any] = []
-    for at, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
-        bit = 1 << at
-        if masks["ellipsis"] & bit:
-            parts.append(Ellipsis)
-        elif masks["new_axis"] & bit:
-            parts.append(None)
-        elif masks["shrink_axis"] & bit:
-            parts.append(first)
-        else:
-            start = None if masks["begin"] & bit else first
-            stop = None if masks["end"] & bit else last
-            parts.append(slice(start, stop, None if step == 1 else step))
-    return tuple(parts)

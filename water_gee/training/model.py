@@ -147,6 +147,11 @@ def _read_about(source: Path) -> dict[str, Any]:
     """The JSON member of a model file."""
     if not source.is_file():
         raise ModelError(f"there is no model at {source}; water_gee.train() makes one")
+    if source.suffix.lower() in {".h5", ".hdf5"}:
+        raise ModelError(
+            f"{source} is a Keras 2 file, which does not say how its features are made; "
+            "water_gee.deploy.read_h5.load(path, recipe) makes a model of it that can be saved"
+        )
     try:
         with zipfile.ZipFile(source) as members:
             names = set(members.namelist())
