@@ -186,6 +186,7 @@ function standIn() {
   }
   ee.Image.prototype.clip = () => { throw new Error('clip is written by hand'); };
   ee.Element.prototype.set = function(key, value) {
+    if (isPlain(key)) return Object.entries(key).reduce((made, [k, v]) => made.set(k, v), this);
     return cast(invoke('Element.set', {object: this, key, value}), this.className);
   };
   ee.Collection.prototype.filter = function(filter) {

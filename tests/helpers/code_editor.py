@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from importlib import resources, util
 from pathlib import Path
 
@@ -70,9 +71,8 @@ class _Meaning:
             todo.extend(below)
             if not below:
                 todo.pop()
-                if not _mentions_arguments(self.values[name]):
-                    self.reference(name, ())
-        return self.reference(root, ())
+                self.reference(name, ())
+        return _digest("root", [self.reference(root, ())])
 
     def reference(self, name, bound):
         key = name, bound
@@ -81,22 +81,24 @@ class _Meaning:
         return self.known[key]
 
     def node(self, node, bound):
+        """A digest, or a `Constant`, so that a list is the same written as one value or as many."""
         ((kind, content),) = node.items()
-        if kind == "constantValue":
-            return _constant(content)
-        if kind == "integerValue":
-            return _constant(int(content))
+        if kind in ("constantValue", "integerValue"):
+            return Constant(int(content) if kind == "integerValue" else content)
         if kind == "valueReference":
             return self.reference(content, bound)
-        if kind == "argumentReference":
-            if content not in dict(bound):  # of a function around a value looked at by itself
-                return _digest("argument", content)
-            return _digest("argument", dict(bound)[content])
+        if kind == "argumentReference":  # unbound while a function's body is looked at by itself
+            return _digest("argument", dict(bound).get(content, content))
         if kind == "arrayValue":
-            return _digest("list", [self.node(part, bound) for part in content["values"]])
+            parts = [self.node(part, bound) for part in content["values"]]
+            if all(isinstance(part, Constant) for part in parts):
+                return Constant([part.value for part in parts])
+            return _digest("list", parts)
         if kind == "dictionaryValue":
-            parts = content["values"].items()
-            return _digest("dictionary", {key: self.node(part, bound) for key, part in parts})
+            parts = {key: self.node(part, bound) for key, part in content["values"].items()}
+            if all(isinstance(part, Constant) for part in parts.values()):
+                return Constant({key: part.value for key, part in parts.items()})
+            return _digest("dictionary", parts)
         if kind == "functionDefinitionValue":
             names = content["argumentNames"]
             inner = dict(bound) | {name: f"{len(bound)}.{i}" for i, name in enumerate(names)}
@@ -110,6 +112,13 @@ class _Meaning:
         return _digest("call", [function, given])
 
 
+@dataclass(frozen=True)
+class Constant:
+    """A JSON value."""
+
+    value: object
+
+
 def references(node):
     """The ids that a node refers to."""
     if isinstance(node, list):
@@ -121,23 +130,18 @@ def references(node):
     return own + [found for part in node.values() for found in references(part)]
 
 
-def _mentions_arguments(node):
-    return "argumentReference" in json.dumps(node)
-
-
-def _constant(value):
-    if isinstance(value, list):
-        return _digest("list", [_constant(part) for part in value])
-    if isinstance(value, dict):
-        return _digest("dictionary", {key: _constant(part) for key, part in value.items()})
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = float(value) + 0.0  # JSON has one kind of number; -0 is 0 on the wire
-    return _digest("constant", [type(value).__name__, value])
-
-
-def _sha(text):
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _digest(kind, content):
-    return _sha(json.dumps([kind, content], sort_keys=True))
+    return hashlib.sha256(json.dumps([kind, _plain(content)], sort_keys=True).encode()).hexdigest()
+
+
+def _plain(content):
+    """JSON in which numbers are of one kind, as on the wire, and -0 is 0."""
+    if isinstance(content, Constant):
+        return {"constant": _plain(content.value)}
+    if isinstance(content, list):
+        return [_plain(part) for part in content]
+    if isinstance(content, dict):
+        return {key: _plain(part) for key, part in content.items()}
+    if isinstance(content, (int, float)) and not isinstance(content, bool):
+        return float(content) + 0.0
+    return content

@@ -19,17 +19,20 @@ FORMS = ("auto", "kernels", "matrix", "assets")
 @click.option("--digits", type=click.IntRange(1, 17), help="Of the weights; exact if not given.")
 @click.option("--weights-asset", help="For --form assets: the asset that holds the weights.")
 @click.option("--no-probability", is_flag=True, help="Show the classes alone.")
+@options.connection
 def emit(
     model: str, out: str, aoi: str | None, years: tuple[int, ...] | None, form: str,
-    digits: int | None, weights_asset: str | None, no_probability: bool,
+    digits: int | None, weights_asset: str | None, no_probability: bool, project: str | None,
+    url: str | None, catalog: str | None,
 ) -> None:  # fmt: skip
     """Write MODEL as a script for the Code Editor of Google Earth Engine.
 
     The script shows the map that `deploy` exports. No account and no service are needed to write
-    it.
+    it, unless the weights come from an asset.
     """
     from water_gee.deploy.javascript import write_javascript
 
+    options.connect(project, url, catalog)
     path = write_javascript(
         model, out, aoi=aoi, years=years, form=form, digits=digits, weights_asset=weights_asset,
         probability=not no_probability,

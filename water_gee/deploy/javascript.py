@@ -87,8 +87,8 @@ def to_javascript(
 ) -> str:
     """Write a script for the Code Editor that loads the map of a model.
 
-    No service is needed. The same model and options give the same script, byte for byte; it is
-    ECMAScript 5 in ASCII.
+    No service is needed, unless the weights are to come from an asset. The same model and options
+    give the same script, byte for byte; it is ECMAScript 5 in ASCII.
 
     Args:
         model: A trained model or its file; or an image with a band `water`, such as `to_ee` gives.
@@ -99,7 +99,8 @@ def to_javascript(
             `matrix`, or with a `weights_asset` `assets`.
         probability: Whether to show the probability of water, too.
         digits: Significant digits to round the weights to; by default they are exact.
-        weights_asset: For `form="assets"`.
+        weights_asset: The table of the weights that `weights.store_weights` made; the connected
+            service is asked whether it holds this network's.
 
     Returns:
         The script. It defines `waterMap`, or for several years `waterMapOf` and `waterMaps`, shows
@@ -112,7 +113,10 @@ def to_javascript(
         ModelError: No model there.
         AoiError: No area.
         RecipeError: A year that is none.
+        SessionError: A `weights_asset`, and no service to ask.
     """
+    if weights_asset is not None:
+        session.ensure()  # which is asked what the asset holds
     with session.building():
         if isinstance(model, ee.Image):
             if years is not None:
