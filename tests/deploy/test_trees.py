@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -206,6 +207,22 @@ def test_boosters_come_bare_and_from_files(studio, tmp_path):
             np.testing.assert_allclose(found["probability"], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("water", [0, 1])
+def test_a_softmax_over_two_classes_is_understood(studio, water):
+    options = {"objective": "multi:softprob", "num_class": 2, "nthread": 1}
+    model = xgboost.train(options, xgboost.DMatrix(X, Y), 3)
+    found = values(studio, trees_to_ee(model, image_of(studio), water_class=water))
+    likely = model.predict(xgboost.DMatrix(PIXELS))
+    np.testing.assert_allclose(found["probability"], likely[:, water], atol=1e-6)
+    np.testing.assert_array_equal(found["water"], likely.argmax(axis=1) == water)
+
+
+def test_a_scene_of_one_class_is_that_class(studio):
+    model = tree.DecisionTreeClassifier().fit(X, np.ones(len(X), int))
+    found = values(studio, trees_to_ee(model, image_of(studio)))
+    assert found["water"].tolist() == found["probability"].tolist() == [1] * 180
+
+
 # ----------------------------------------------------------------------------------------- strings
 
 
@@ -348,6 +365,22 @@ def test_an_ensemble_beyond_a_request_is_refused_before_anything_is_sent(studio,
         DeployError, match=r"the text of 10 trees takes [\d,]+ bytes, and a request"
     ):
         trees_to_ee(forest(), image)
+
+
+def test_what_is_called_is_on_the_list_and_in_the_emulator(studio, ee):
+    listed = trees.EE_FUNCTIONS | {"Image.load"}
+    called: set[str] = set()
+    for model in (
+        make_pipeline(MinMaxScaler(), forest()).fit(X, Y),
+        forest(Y3 * 2 + 1),
+        ensemble.HistGradientBoostingRegressor(max_iter=2, loss="poisson").fit(X, Y),
+        ensemble.GradientBoostingClassifier(n_estimators=2).fit(X, Y3),
+        lightgbm.LGBMClassifier(n_estimators=2, verbose=-1, n_jobs=1).fit(X, Y),
+    ):
+        text = json.dumps(ee.serializer.encode(trees_to_ee(model, image_of(studio))))
+        called |= set(re.findall(r'"functionName": "([^"]+)"', text))
+    assert called <= listed
+    assert listed <= set(studio.evaluator.registry.entries)
 
 
 def test_a_model_read_wrongly_is_found_out(studio, monkeypatch):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+
 import ee
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 
 from water_gee import emulator, raster, session, to_ee
-from water_gee.deploy import trees
+from water_gee.deploy import tree_tables, trees
+from water_gee.deploy.build_ee import measure
 from water_gee.deploy.service import fetch
 from water_gee.deploy.tree_parity import check_trees
 from water_gee.deploy.trees import tree_strings, trees_to_ee
 from water_gee.emulator.ingest import ingest
-from water_gee.errors import DeployError, ParityError
+from water_gee.errors import AssetIdError, DeployError, ParityError
 from water_gee.imagery.grid import Cell, Lattice
 from water_gee.imagery.recipe import Recipe
 
@@ -99,6 +104,51 @@ def test_a_service_that_reads_trees_otherwise_is_found_out(served, model, monkey
     image = ee.Image(FEATURES).select(list(BANDS))
     with pytest.raises(ParityError, match=r"the model and the converted trees differ by 0\.\d+"):
         check_trees(model, image, GRID.window(0, 0, 40, 70))
+
+
+def test_trees_beyond_a_request_are_read_from_tables(served, tile, model, monkeypatch):
+    """With limits so small that every tree is cut into rows, and the model into tables."""
+    monkeypatch.setattr(tree_tables, "MAX_TEXT", 700)
+    monkeypatch.setattr(tree_tables, "MAX_TABLE_BYTES", 80_000)
+    monkeypatch.setattr(trees, "MAX_REQUEST_BYTES", trees.ROOM + 20_000)
+    image = ee.Image(FEATURES).select(list(BANDS))
+    with pytest.raises(DeployError, match=r"tree_tables\.store_trees"):
+        trees_to_ee(model, image)
+    asset_id = "projects/local/assets/trees"
+    with pytest.raises(DeployError, match="no trees in projects/local/assets/trees"):
+        trees_to_ee(model, image, trees_asset=asset_id)
+    tasks = tree_tables.store_trees(model, asset_id)
+    assert len(tasks) > 1
+    finish(tasks)
+    made = trees_to_ee(model, image, trees_asset=asset_id)
+    assert measure(ee.serializer.encode(made)).bytes < 20_000
+    called = set(re.findall(r'"functionName": "([^"]+)"', json.dumps(ee.serializer.encode(made))))
+    assert called <= trees.EE_FUNCTIONS | tree_tables.FUNCTIONS | {"Image.load"}
+    found = fetch(made, GRID, "the forest")
+    seen = np.isfinite(tile[0]).all(axis=0)
+    pixels = tile[0][:, seen].T
+    np.testing.assert_array_equal(found[0][seen], model.predict(pixels))
+    np.testing.assert_allclose(found[1][seen], model.predict_proba(pixels)[:, 1], atol=1e-6)
+    labels = np.arange(len(pixels)) % 3
+    other = RandomForestClassifier(4, max_depth=3, random_state=0).fit(pixels, labels)
+    with pytest.raises(DeployError, match=r"holds 0 of the .* rows of this model"):
+        trees_to_ee(other, image, trees_asset=asset_id)
+    finish(tree_tables.store_trees(other, asset_id, overwrite=True))
+    found = fetch(trees_to_ee(other, image, trees_asset=asset_id), GRID, "the other forest")
+    np.testing.assert_array_equal(found[2][seen], other.predict(pixels))
+    with pytest.raises(AssetIdError):
+        trees_to_ee(other, image, trees_asset="nowhere")
+    monkeypatch.setattr(tree_tables, "MAX_TABLE_BYTES", 800)
+    with pytest.raises(DeployError, match=r"the text of one tree takes [\d,]+ bytes"):
+        tree_tables.store_trees(model, asset_id)
+
+
+def finish(tasks):
+    deadline = time.monotonic() + 60
+    while any(task.active() for task in tasks):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {task.status()["state"] for task in tasks} == {"COMPLETED"}
 
 
 def test_what_the_service_refuses_arrives_as_a_line(served, model):

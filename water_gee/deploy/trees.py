@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import ee
 
-from water_gee.deploy import read_trees, tree_text
+from water_gee.deploy import read_trees, tree_tables, tree_text
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.kernels import cat
 from water_gee.deploy.model_kinds import place_of_water
 from water_gee.errors import DeployError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from water_gee.deploy.ensemble import Ensemble
 
@@ -37,7 +37,8 @@ EE_FUNCTIONS = frozenset(
         "Reducer.min", "Reducer.sum",
     }
 )  # fmt: skip
-"""Everything that a converted model of trees calls, by the names on the wire."""
+"""Everything that a converted model of trees calls, by the names on the wire; one that is read from
+tables calls `tree_tables.FUNCTIONS` besides."""
 
 WATER_BAND = "water"
 PROBABILITY_BAND = "probability"
@@ -94,7 +95,7 @@ def tree_strings(
     names = tree_text.checked_names(_names(ensemble, bands))
     if ensemble.classes is None or len(ensemble.outputs) == 1:
         return tree_text.texts(ensemble.outputs[0], names)
-    return tree_text.texts(ensemble.outputs[_water(ensemble, water_class)], names)
+    return tree_text.texts(ensemble.outputs[place_of_water(ensemble.classes, water_class)], names)
 
 
 def trees_to_ee(
@@ -104,6 +105,7 @@ def trees_to_ee(
     bands: Sequence[str] | None = None,
     water_class: Any = None,
     probability: bool = True,
+    trees_asset: str | None = None,
 ) -> ee.Image:
     """Rewrite a model of trees as an Earth Engine image.
 
@@ -115,6 +117,8 @@ def trees_to_ee(
             names that the model remembers; without any, the first bands in order.
         water_class: What the model calls water. By default 1, or a class named «water».
         probability: Whether to add the band `probability`.
+        trees_asset: Where `tree_tables.store_trees` stored the model's text, for one that is larger
+            than a request.
 
     Returns:
         Of two classes `water`, uint8, 1 where the model predicts water, and `probability`, float,
@@ -124,22 +128,61 @@ def trees_to_ee(
 
     Raises:
         UnsupportedLayerError: No model of trees, or one with splits that are no comparison.
-        DeployError: Not fitted, another number of bands, no such class, or a model that no request
-            holds.
+        DeployError: Not fitted, another number of bands, no such class, a model that no request
+            holds, or no such tables.
     """
     ensemble = read_trees.read(loaded(model))
     if image is None:
         raise DeployError("trees do not say how their features are made; give the image of them")
     raw = observed_features(ensemble, image, bands)
-    features = _scaled(ensemble, raw)
-    observed = raw.mask().reduce(ee.Reducer.min()).gt(0)
-    if ensemble.classes is None:
-        made = _value(ensemble, features)
-    elif len(ensemble.classes) == 2:
-        made = _binary(ensemble, features, _water(ensemble, water_class), probability)
+    strings = _strings(ensemble, water_class)
+    if trees_asset is not None:
+        tables = tree_tables.tables_of(strings)
+        tables.check(trees_asset)
+        sources: list[Any] = [tables.texts(trees_asset, output) for output in strings]
     else:
-        made = _many(ensemble, features, _water(ensemble, water_class), probability)
-    return made.updateMask(observed)
+        _check_size(strings)
+        sources = list(strings.values())
+    features = _scaled(ensemble, raw)
+    scores = [
+        features.classify(ee.Classifier.decisionTreeEnsemble(texts).setOutputMode(MODE), "score")
+        for texts in sources
+    ]
+    made = _map(ensemble, scores, water_class, probability)
+    return made.updateMask(raw.mask().reduce(ee.Reducer.min()).gt(0))
+
+
+def strings_of(model: Any, water_class: Any = None) -> dict[int, list[str]]:
+    """What a map of a model reads: output -> its strings, over features `f0`, `f1`, ...
+
+    Raises:
+        As `trees_to_ee`.
+    """
+    return _strings(read_trees.read(loaded(model)), water_class)
+
+
+def _strings(ensemble: Ensemble, water_class: Any) -> dict[int, list[str]]:
+    """Of two classes one output is enough: that of water, or the only one."""
+    outputs: Sequence[int] = range(len(ensemble.outputs))
+    if ensemble.classes is not None:
+        water = place_of_water(ensemble.classes, water_class)
+        if len(outputs) == 2 and ensemble.link == "identity":
+            outputs = [water]
+    names = _plain_names(ensemble)
+    return {output: tree_text.texts(ensemble.outputs[output], names) for output in outputs}
+
+
+def _check_size(strings: Mapping[int, Sequence[str]]) -> None:
+    """Refuse what no request holds, before anything is sent."""
+    every = [text for texts in strings.values() for text in texts]
+    size = sum(len(text) + text.count("\n") + 4 for text in every)
+    if size > MAX_REQUEST_BYTES - ROOM:
+        raise DeployError(
+            f"the text of {len(every):,} trees takes {size:,} bytes, and a request "
+            f"{MAX_REQUEST_BYTES:,}; train fewer trees (n_estimators) or smaller ones "
+            "(max_leaf_nodes, max_depth, min_samples_leaf), or store them with "
+            "water_gee.deploy.tree_tables.store_trees and give trees_asset="
+        )
 
 
 def loaded(model: Any) -> Any:
@@ -223,64 +266,49 @@ def _scaled(ensemble: Ensemble, raw: ee.Image) -> ee.Image:
     return features
 
 
-def _water(ensemble: Ensemble, water_class: Any) -> int:
-    """The place of the water class."""
-    return place_of_water(ensemble.classes or (), water_class)
+def _map(
+    ensemble: Ensemble, scores: list[ee.Image], water_class: Any, probability: bool
+) -> ee.Image:
+    """Bands out of the scores, one for each output that was asked for."""
+    if ensemble.classes is None:
+        value: ee.Image = LINKS_EE[ensemble.link](scores[0]).toFloat().rename([VALUE_BAND])
+        return value
+    water = place_of_water(ensemble.classes, water_class)
+    if len(ensemble.classes) == 2:
+        if ensemble.link == "softmax":  # of two, it is the sigmoid of their difference
+            return _binary(ensemble, "sigmoid", scores[1].subtract(scores[0]), water, probability)
+        return _binary(ensemble, ensemble.link, scores[0], water, probability)
+    return _many(ensemble, scores, water, probability)
 
 
-def _scores(ensemble: Ensemble, features: ee.Image, places: Sequence[int]) -> list[ee.Image]:
-    """One image, band `score`, for each of some outputs.
+def _binary(
+    ensemble: Ensemble, link: str, score: ee.Image, water: int, probability: bool
+) -> ee.Image:
+    """Water and its probability; equals go where the model's own `predict` sends them.
 
-    Raises:
-        DeployError: They do not fit into a request.
+    Args:
+        ensemble: Of two classes.
+        link: `identity` for a probability of water, `sigmoid` for a score of the second class.
+        score: One band.
+        water: The place of the water class.
+        probability: Whether it is asked for.
     """
-    names = _plain_names(ensemble)
-    strings = [tree_text.texts(ensemble.outputs[place], names) for place in places]
-    size = sum(len(text) + text.count("\n") + 4 for texts in strings for text in texts)
-    if size > MAX_REQUEST_BYTES - ROOM:
-        trees = sum(len(texts) for texts in strings)
-        raise DeployError(
-            f"the text of {trees:,} trees takes {size:,} bytes, and a request "
-            f"{MAX_REQUEST_BYTES:,}; train fewer trees (n_estimators) or smaller ones "
-            "(max_leaf_nodes, max_depth, min_samples_leaf)"
-        )
-    return [
-        features.classify(ee.Classifier.decisionTreeEnsemble(texts).setOutputMode(MODE), "score")
-        for texts in strings
-    ]
-
-
-def _value(ensemble: Ensemble, features: ee.Image) -> ee.Image:
-    (score,) = _scores(ensemble, features, [0])
-    if ensemble.link == "exp":
-        score = score.exp()
-    elif ensemble.link == "sigmoid":
-        score = ACTIVATIONS["sigmoid"].earth_engine(score, {})
-    return score.toFloat().rename([VALUE_BAND])
-
-
-def _binary(ensemble: Ensemble, features: ee.Image, water: int, probability: bool) -> ee.Image:
-    """Water and its probability; equals go where the model's own `predict` sends them."""
-    if ensemble.link == "sigmoid":
-        (score,) = _scores(ensemble, features, [len(ensemble.outputs) - 1])
-        score = score if water == 1 else score.multiply(-1)
-        likely, even = ACTIVATIONS["sigmoid"].earth_engine(score, {}), 0.0
-    else:
-        (score,) = _scores(ensemble, features, [water])
-        likely, even = score, 0.5
+    even = 0.5 if link == "identity" else 0.0
+    if link == "sigmoid" and water == 0:
+        score = score.multiply(-1)
     wet = score.gte(even) if ensemble.tie == water else score.gt(even)
     bands = [wet.toUint8().rename([WATER_BAND])]
     if probability:
-        bands.append(likely.toFloat().rename([PROBABILITY_BAND]))
+        bands.append(LINKS_EE[link](score).toFloat().rename([PROBABILITY_BAND]))
     return cat(bands)
 
 
-def _many(ensemble: Ensemble, features: ee.Image, water: int, probability: bool) -> ee.Image:
+def _many(ensemble: Ensemble, outputs: list[ee.Image], water: int, probability: bool) -> ee.Image:
     """Water, its probability, and the most probable class, the first of equals."""
     assert ensemble.classes is not None
     count = len(ensemble.classes)
     names = [f"s{place}" for place in range(count)]
-    scores = cat(_scores(ensemble, features, range(count))).rename(names)
+    scores = cat(outputs).rename(names)
     # Where a class is as good as the best it counts count - place: the largest is the first.
     ranks = ee.Image.constant([count - place for place in range(count)]).rename(names)
     best = scores.eq(scores.reduce(ee.Reducer.max())).multiply(ranks).reduce(ee.Reducer.max())
@@ -307,7 +335,8 @@ def _labelled(place: ee.Image, classes: tuple[Any, ...]) -> ee.Image:
 
 LINKS_EE: dict[str, Any] = {
     "identity": lambda scores: scores,
+    "exp": lambda scores: scores.exp(),
     "sigmoid": lambda scores: ACTIVATIONS["sigmoid"].earth_engine(scores, {}),
     "softmax": lambda scores: ACTIVATIONS["softmax"].earth_engine(scores, {}),
 }
-"""From an image with one band for each class to their probabilities."""
+"""From an image with one band for each output to what the model says."""
