@@ -104,17 +104,40 @@ def _block(
 ) -> Block:
     if not _ragged(made):
         return Block(made.reshape(*shape, *made.shape[1:]).astype(dtype, copy=False), mask)
-    seen = [one for one in made if one is not None]
+    observed = None if mask is None else mask.reshape(-1) > 0
+    return uniform(made, shape, mask, dtype, observed)
+
+
+def uniform(
+    made: Values,
+    shape: tuple[int, int],
+    mask: Values | None,
+    dtype: npt.DTypeLike,
+    observed: Values | None = None,
+) -> Block:
+    """Return a block of `(n,)` arrays: as one array where all that are observed have one shape.
+
+    Args:
+        made: An array for each pixel, None where nothing was made.
+        shape: `(row, col)`.
+        mask: The block's.
+        dtype: The type of the numbers.
+        observed: Where the mask is above 0 `(n,)`; worked out where it is not given.
+    """
+    if observed is None:
+        observed = np.ones(len(made), bool) if mask is None else mask.reshape(-1) > 0
+    seen = [one for one, there in zip(made, observed, strict=True) if there]
     shapes = {np.shape(one) for one in seen}
     if len(shapes) == 1:
         item = shapes.pop()
         values = np.zeros((len(made), *item), dtype)
-        for pixel, one in enumerate(made):
-            if one is not None:
-                values[pixel] = one
+        values[observed] = np.stack(seen)
         return Block(values.reshape(*shape, *item), mask)
     empty = np.zeros((0,) * (np.ndim(seen[0]) if seen else 1), dtype)
-    arrays = (empty if one is None else np.asarray(one, dtype) for one in made)
+    arrays = (
+        np.asarray(one, dtype) if there else empty
+        for one, there in zip(made, observed, strict=True)
+    )
     return Block(_filled(shape, arrays), mask)
 
 

@@ -14,7 +14,7 @@ from water_gee.emulator.coerce import coerce
 from water_gee.emulator.functions.collection import kind_of, merged_items, of_elements
 from water_gee.emulator.nodes import Blockwise, Constant
 from water_gee.emulator.pixels import Block
-from water_gee.emulator.registry import REGISTRY, bad_request
+from water_gee.emulator.registry import REGISTRY, bad_request, check_numbers
 from water_gee.emulator.services import Services
 from water_gee.emulator.values import (
     WGS84_ONE_DEGREE,
@@ -66,14 +66,23 @@ def merge(collection1: Collection, collection2: Collection) -> Collection:
     return Collection(tuple(items), kind_of(items, "ImageCollection"))
 
 
-def alike(images: Sequence[Image], where: str) -> list[tuple[str, list[Band]]]:
+def alike(
+    images: Sequence[Image], where: str, *, arrays: bool = False
+) -> list[tuple[str, list[Band]]]:
     """Return the bands of the first image, each with its namesakes of all images.
 
+    Args:
+        images: In order.
+        where: The function, for messages.
+        arrays: Whether bands may hold arrays.
+
     Raises:
-        ServiceError: 400: the images do not have the same bands.
+        ServiceError: 400: the images do not have the same bands, or hold arrays.
     """
     if not images:
         return []
+    for image in () if arrays else images:
+        check_numbers(image, where)
     first = images[0]
     for image in images[1:]:
         if set(image.names) != set(first.names):
