@@ -52,7 +52,7 @@ from water_gee.emulator.footprint import outline
 from water_gee.emulator.newband import NewBand, write_bands
 from water_gee.emulator.nodes import Source, Warp
 from water_gee.emulator.staging import staged, sweep
-from water_gee.emulator.tablefile import TABLE_FILE, read_features
+from water_gee.emulator.tablefile import TableCache
 from water_gee.emulator.values import Band, Collection, Geometry, Image
 from water_gee.errors import EmulatorError, ServiceError
 
@@ -66,9 +66,6 @@ DATABASE = "catalog.sqlite"
 _COLUMNS = (
     "id, type, properties, start_time, end_time, footprint, bands, folder, size, updated, source"
 )
-
-KEPT_TABLES = 8
-"""Tables remembered as values."""
 
 KEPT_IMAGES = 4_096
 """Images remembered as values, so that two loads of one asset share their pixel nodes."""
@@ -85,7 +82,7 @@ class Catalog:
         self.database = database
         self.pool = HandlePool()
         self._images: dict[str, tuple[int, Image]] = {}
-        self._tables: dict[str, tuple[int, Collection]] = {}
+        self._tables = TableCache()
         self._lock = threading.Lock()
 
     @classmethod
@@ -212,18 +209,8 @@ class Catalog:
         record = self._loaded("Collection.loadTable", "Collection", asset_id)
         if record.type != TABLE:
             raise wrong_asset_type("Collection.loadTable", asset_id, "FeatureCollection")
-        known = self._tables.get(record.id)
-        if known is not None and known[0] == record.updated:
-            return known[1]
         assert record.folder is not None
-        features = tuple(read_features(self.path / record.folder / TABLE_FILE))
-        properties = MappingProxyType({**record.properties, "system:version": record.updated})
-        table = Collection(features, "FeatureCollection", properties, record.id)
-        with self._lock:
-            while len(self._tables) >= KEPT_TABLES:
-                self._tables.pop(next(iter(self._tables)))
-            self._tables[record.id] = (record.updated, table)
-        return table
+        return self._tables.load(self.path / record.folder, record)
 
     def _image(self, record: AssetRecord) -> Image:
         known = self._images.get(record.id)
@@ -448,7 +435,6 @@ class Catalog:
             connection.execute("DELETE FROM assets WHERE id = ?", (asset_id,))
         with self._lock:
             self._images.pop(asset_id, None)
-            self._tables.pop(asset_id, None)
         self._tidy(asset_id)
 
     def _insert(self, record: AssetRecord) -> None:
