@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from water_gee.pipeline import Job
     from water_gee.windows import Window
 
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 5
 """How long a scheduler may take to answer."""
 
 WORKERS_SECONDS = 120
@@ -110,11 +110,13 @@ class Cluster:
     def _gather(self, futures: list[Any], progress: bool) -> None:
         from tqdm.auto import tqdm
 
-        done = self._distributed.as_completed(futures)
+        done = self._distributed.as_completed(futures, loop=self._client.loop)
         for future in tqdm(done, total=len(futures), desc="map", unit="part", disable=not progress):
             error = future.exception()
             if error is not None:
                 raise _in_words(error, self.address) from error
+            if why := future.result():
+                raise RasterError(why)
 
     def _wait_for_a_worker(self) -> None:
         try:
@@ -128,7 +130,7 @@ class Cluster:
 
 def map_part(
     job: Job, part: Window, source: str, model: str, digest: str, nodata: float | None
-) -> None:
+) -> str:
     """Make one part of a map: what a worker is asked to do.
 
     Args:
@@ -139,8 +141,9 @@ def map_part(
         digest: That of the network in it.
         nodata: What stands for not observed, besides NaN.
 
-    Raises:
-        RasterError: The source cannot be read, the model is another one, or the disk is full.
+    Returns:
+        Why it cannot be made, in one line, or nothing. An error would be tried again elsewhere,
+        and not every one survives the journey.
     """
     from water_gee.mapping.predict import features_to_map
 
@@ -151,8 +154,8 @@ def map_part(
             with pipeline.FileReader(Path(source)) as reader:
                 pipeline.compute(job, [part], reader, function)
     except (WaterGeeError, OSError) as error:
-        # Not all errors survive the journey; one line does.
-        raise RasterError(str(error)) from None
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 @functools.lru_cache(maxsize=2)
@@ -185,10 +188,8 @@ def _model_file(job: Job, trained: TrainedModel) -> Path:
     return saved.path
 
 
-def _in_words(error: BaseException, address: str) -> WaterGeeError:
-    """A worker's error in one line."""
-    if isinstance(error, WaterGeeError):
-        return error
+def _in_words(error: BaseException, address: str) -> ClusterError:
+    """What a worker did not foresee, in one line."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, ImportError) or "No module named" in text:
         return ClusterError(
