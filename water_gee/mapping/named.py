@@ -147,8 +147,11 @@ def served(
         found = _dynamic_world(asset, chart, when, months)
         water = found.map(_labelled_water)
     shown = ", ".join(map(str, when))
-    with session.talking():
-        count = int(found.limit(1).size().getInfo())
+    try:
+        with session.talking():
+            count = int(found.limit(1).size().getInfo())
+    except EEException as error:
+        raise DownloadError(f"{asset}: {' '.join(str(error).split())}") from error
     if not count:
         raise DownloadError(f"{asset} has no image of {shown} here; choose other `years`")
     return Served(f"{asset} {shown}", chart.grid, _codes(water.mean().gt(0.5)))
