@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import h5py
 import keras2_files as k2
@@ -107,6 +108,25 @@ def test_a_keras_2_file_alone_is_no_model_and_says_what_makes_it_one(tmp_path, p
     path = published(tmp_path / "model.h5", pixel_network)
     with pytest.raises(ModelError, match=r"Keras 2 file.*read_h5\.load\(path, recipe\)"):
         load(path)
+
+
+def test_a_file_of_this_kind_that_keras_3_wrote_is_read_too(tmp_path):
+    """One without slices, which Keras 3 itself cannot load from such a file."""
+    network = pixel_cnn(8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras says that the format is legacy
+        network.save(tmp_path / "new.h5")
+    graph = read_h5.read(tmp_path / "new.h5")
+    assert graph.digest() == read_keras(network).digest()
+
+
+def test_a_file_that_keras_3_wrote_and_cannot_load_is_one_line(tmp_path, pixel_network):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pixel_network.save(tmp_path / "new.h5")
+    with pytest.raises(ModelError, match=r"no network that Keras can load.*GetItem") as caught:
+        read_h5.read(tmp_path / "new.h5")
+    assert "\n" not in str(caught.value)
 
 
 # ---------------------------------------------------------------- settings of the other generation

@@ -9,7 +9,7 @@ from water_gee.deploy.layers import extents, receptive_field, run_numpy
 from water_gee.deploy.passes import simplify
 from water_gee.deploy.read_keras import read
 from water_gee.errors import DeployError, UnsupportedLayerError
-from water_gee.training.backend import keras
+from water_gee.training.backend import keras, tf
 from water_gee.training.network import pixel_cnn
 
 L = keras.layers
@@ -77,6 +77,53 @@ def test_functions_of_keras_ops_are_read(rng):
     network = keras.Model(inputs, keras.ops.softmax(keras.ops.sigmoid(x)))
     values = rng.normal(size=(3, 4, 5))
     np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "elu", "leaky_relu", "gelu", "silu", "softmax"])
+def test_functions_of_tensorflow_are_known_as_activations(rng, name):
+    network = model_of(L.Conv2D(3, 3, activation=getattr(tf.nn, name)))
+    values = rng.normal(size=(5, 5, 3))
+    np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-5)
+
+
+def relu(x):
+    return x * 2
+
+
+def test_a_function_is_known_by_what_it_is_not_by_its_name():
+    with pytest.raises(UnsupportedLayerError, match="'relu of its own'"):
+        read(model_of(L.Conv2D(2, 1, activation=relu)))
+
+
+def test_weights_as_lora_changes_them_are_read(rng):
+    layer = L.Dense(4)
+    network = model_of(layer)
+    layer.enable_lora(2)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    values = rng.normal(size=(3, 3, 3))
+    np.testing.assert_allclose(run_numpy(read(network), values), says(network, values), atol=1e-5)
+
+
+def test_models_inside_a_model_are_laid_open(rng):
+    inner = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(3, 3, name="c")], name="inner")
+    network = model_of(inner, L.ReLU(name="between"), inner)
+    graph = read(network)
+    names = [node.name for node in graph][1:]
+    assert names == ["inner/c", "between", "inner_call1/c"]
+    values = rng.normal(size=(7, 7, 3))
+    np.testing.assert_allclose(run_numpy(graph, values), says(network, values), atol=1e-5)
+
+
+def test_a_window_of_a_patch_of_known_size_is_a_crop(rng):
+    """A network for patches of 7 x 7, cut by the numbers of rows; it is read for any size."""
+    inputs = keras.Input((7, 7, 3))
+    x = L.Concatenate()([L.Conv2D(2, 3)(inputs)[:, 1:4, 1:4], inputs[:, 2:5, 2:5, :2]])
+    network = keras.Model(inputs, L.Conv2D(2, 3)(x))
+    graph = read(network)
+    assert receptive_field(graph) == (7, 7)
+    values = rng.normal(size=(7, 7, 3))
+    np.testing.assert_allclose(run_numpy(graph, values), says(network, values), atol=1e-5)
 
 
 def test_a_layer_used_twice_is_two_nodes(rng):

@@ -49,6 +49,8 @@ def is_h5(path: Any) -> bool:
 def read(path: Path | str, *, same_as_valid: bool = False) -> LayerGraph:
     """Read a Keras 2 model saved whole, `model.save("model.h5")`.
 
+    A file of this kind that Keras 3 wrote is read by Keras 3.
+
     Args:
         path: The file. Its network has one input `(n, row, col, channel)`, which may have a fixed
             size, as of patches; it is read as one for images of any size.
@@ -64,11 +66,14 @@ def read(path: Path | str, *, same_as_valid: bool = False) -> LayerGraph:
     try:
         with h5py.File(source) as file:
             config = _config(file, source)
-            weights = _weights(file, source)
+            newer = _texts([file.attrs.get("keras_version", "2")])[0].startswith("3")
+            weights = {} if newer else _weights(file, source)
     except (OSError, KeyError, ValueError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{source} is no HDF5 file of a Keras model: {error}") from error
+    if newer:
+        return _read_keras_3(source, same_as_valid)
     reading = _Reading(source, weights, same_as_valid)
     try:
         outputs = reading.model(config, None, "", None)
@@ -79,6 +84,18 @@ def read(path: Path | str, *, same_as_valid: bool = False) -> LayerGraph:
     if len(outputs) != 1:
         raise ModelError(f"{source} has {len(outputs)} outputs; a network here has one")
     return reading.builder.graph(outputs[0])
+
+
+def _read_keras_3(source: Path, same_as_valid: bool) -> LayerGraph:
+    from water_gee.deploy import read_keras  # loads TensorFlow
+    from water_gee.training.backend import keras
+
+    try:
+        network = keras.saving.load_model(source, compile=False)
+    except Exception as error:  # Keras raises whatever its parts raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(f"{source} holds no network that Keras can load: {lines[0]}") from error
+    return read_keras.read(network, same_as_valid=same_as_valid)
 
 
 def load(path: Path | str, recipe: Recipe, *, same_as_valid: bool = False) -> TrainedModel:

@@ -12,7 +12,7 @@ from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.building import RANK, Builder, Layer, Reference
 from water_gee.deploy.lower_functions import FUNCTIONS
 from water_gee.errors import DeployError, UnsupportedLayerError
-from water_gee.training.backend import keras
+from water_gee.training.backend import keras, tf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Key = tuple[int, int, int]
     """An operation, which of its calls, and which of its outputs."""
+
+_NOWHERE = object()
 
 OPERATIONS: dict[str, str] = {
     "GetItem": "getitem",
@@ -212,7 +214,7 @@ def _config(layer: Any) -> dict[str, Any]:
 def _activation(function: Any) -> Any:
     """A function by the name of what it is, not of how it is called; a layer by its settings."""
     for name in ACTIVATIONS:
-        if function is getattr(keras.activations, name, None):
+        if any(function is getattr(home, name, _NOWHERE) for home in (keras.activations, tf.nn)):
             return name
     if isinstance(function, keras.layers.Layer) and _is_stock(function):
         return {"class_name": type(function).__name__, "config": _config(function)}
