@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +185,12 @@ def test_a_function_of_keras_ops_says_the_same_everywhere(emulated, name):
 def test_every_layer_that_can_be_read_is_here():
     built = {name.split()[0].rstrip(",") for name in ALONE}
     assert set(lower.LAYERS) - built == {"BatchNormalizationV1", "ZeroPadding2D"}
+
+
+def test_the_page_of_layers_names_every_layer_and_activation():
+    page = (Path(__file__).parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
+    named = set(lower.LAYERS) - {"BatchNormalizationV1"} | lower.KNOWN
+    assert {name for name in named if f"`{name}`" not in page} == set()
 
 
 def test_every_kind_of_node_is_here():
