@@ -83,13 +83,16 @@ class Reader(Protocol):
     @property
     def header(self) -> Header:
         """Its grid, bands and nodata."""
+        ...
 
     @property
     def threads(self) -> int:
         """How many windows may be read at once."""
+        ...
 
     def read(self, window: Window) -> Array:
         """The pixels of a window, `(band, row, col)`."""
+        ...
 
 
 class FileReader:

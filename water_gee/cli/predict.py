@@ -66,8 +66,6 @@ def _source(
         from water_gee import session
 
         return session.connect(project=project, url=url, catalog=catalog)
-    if not source:
-        return options.DEFAULT_STORE
     if len(source) > 1:
         return list(source)
-    return source[0]
+    return next(iter(source), options.DEFAULT_STORE)

@@ -38,7 +38,7 @@ class Classifier:
         self.halo, self._features = _shape_of(network)
         side = BLOCK + 2 * self.halo
         # One array for all blocks: memory that is asked for anew costs more than the copy.
-        self._given = np.zeros((self._features, side, side), np.float32)
+        self._given = _aligned((self._features, side, side))
 
         def probability(features: Any) -> Any:
             channels_last = tf.transpose(features, (1, 2, 0))[tf.newaxis]
@@ -81,7 +81,8 @@ class Classifier:
                 return
             np.copyto(given, 0, where=~observed)
         height, width = rows - 2 * halo, cols - 2 * halo
-        said = self._block(tf.constant(given)).numpy()[:height, :width]
+        tensor = tf.experimental.dlpack.from_dlpack(given.__dlpack__())
+        said = self._block(tensor).numpy()[:height, :width]
         into = np.s_[row + halo : row + halo + height, col + halo : col + halo + width]
         classes = (said >= 0.5).view(np.uint8)
         if whole is None:
@@ -119,6 +120,14 @@ def _shape_of(network: Any) -> tuple[int, int]:
             f"the network makes {made[1:3]} pixels of {given[1:3]}; they must be lost evenly"
         )
     return lost[0] // 2, int(bands)
+
+
+def _aligned(shape: tuple[int, ...]) -> FloatArray:
+    """Zeros that TensorFlow takes as they lie, without a copy: from a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * 4
+    room = np.zeros(size + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start : start + size].view(np.float32).reshape(shape)
 
 
 def _windows_whole(observed: npt.NDArray[Any], halo: int) -> npt.NDArray[Any]:
