@@ -183,6 +183,59 @@ def test_what_cannot_be_converted_is_refused_by_layer_kind_and_remedy(name):
     assert "\n" not in str(caught.value)
 
 
+FUNCTIONS = {
+    "tensor by tensor": (lambda x: x / (x + 5), "divided by another; divide by numbers only"),
+    "number by tensor": (lambda x: 1 / x, "a number is divided by a tensor"),
+    "by zero": (lambda x: x / np.array([1, 0, 1], "f4"), "divides by 0"),
+    "a number for each pixel": (lambda x: x + np.ones((9, 9, 3), "f4"), r"shape \(9, 9, 3\)"),
+    "a number for each image": (lambda x: x * np.ones((2, 1, 1, 1), "f4"), r"shape \(2, 1, 1, 1\)"),
+    "no number": (lambda x: x + np.float32("nan"), "no numbers"),
+    "another function": (keras.ops.exp, r"\(Exp\) cannot be converted: there is no form"),
+    "a mean": (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), r"\(Mean\) cannot"),
+    "softmax over rows": (lambda x: keras.ops.softmax(x, axis=1), "runs over axis 1; only"),
+    "joined rows": (lambda x: keras.ops.concatenate([x, x], axis=1), "joins along axis 1; only"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_without_a_form_are_refused(name):
+    function, message = FUNCTIONS[name]
+    inputs = keras.Input((9, 9, 3))
+    with pytest.raises(UnsupportedLayerError, match=message) as caught:
+        read(keras.Model(inputs, function(inputs)))
+    assert "\n" not in str(caught.value)
+
+
+def test_channels_first_are_refused():
+    inputs = keras.Input((3, 9, 9))
+    layer = L.Conv2D(4, 3, data_format="channels_first", name="it")
+    with pytest.raises(UnsupportedLayerError, match="use data_format='channels_last'"):
+        read(keras.Model(inputs, layer(inputs)))
+
+
+def test_two_inputs_are_refused():
+    inputs = [keras.Input((None, None, 3)), keras.Input((None, None, 3))]
+    with pytest.raises(DeployError, match="one input and one output"):
+        read(keras.Model(inputs, L.Add()(inputs)))
+
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = L.Conv2D(2, 1)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_a_model_of_ones_own_class_is_refused_as_a_whole_and_as_a_layer():
+    inputs = keras.Input((None, None, 3))
+    with pytest.raises(DeployError, match="no built Keras model"):
+        read(Own())
+    with pytest.raises(UnsupportedLayerError, match=r"\(Own\).*stock layers"):
+        read(keras.Model(inputs, Own()(inputs)))
+
+
 SLICES = {
     "every other row": (lambda x: x[:, ::2], r"\[:, ::2\]; of rows and columns only windows"),
     "one row": (lambda x: x[:, 3], r"\[:, 3\]; only a window"),
