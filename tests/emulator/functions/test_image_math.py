@@ -76,6 +76,8 @@ def test_the_remainder_has_the_sign_of_the_dividend(studio):
         ("floor", np.floor),
         ("ceil", np.ceil),
         ("signum", np.sign),
+        ("erf", np.vectorize(math.erf)),
+        ("erfc", np.vectorize(math.erfc)),
     ],
 )
 def test_one_image_goes_through_a_function(studio, name, function):
