@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from water_gee.deploy.build_ee import prepared, read_graph, to_ee
 from water_gee.deploy.layers import extents
 from water_gee.deploy.service import asking
 from water_gee.errors import DeployError, ExportFailedError, ModelError
-from water_gee.training.model import TrainedModel, resolve
+from water_gee.training.model import MEMBER, TrainedModel, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def resolve_with(model: Any, recipe: Recipe | None) -> TrainedModel:
                 "give recipe=Recipe(...)"
             )
         return resolve(model)
-    if isinstance(model, TrainedModel):
+    if isinstance(model, TrainedModel) or _has_recipe(model):
         raise DeployError("the model has a recipe of its own; leave `recipe` out")
     network = model
     if read_h5.is_h5(model):
@@ -60,6 +61,14 @@ def resolve_with(model: Any, recipe: Recipe | None) -> TrainedModel:
     extents(graph)
     path = Path(model) if isinstance(model, str | Path) else None
     return TrainedModel(network, recipe, {}, path)
+
+
+def _has_recipe(model: Any) -> bool:
+    """Whether this is the file of a trained model."""
+    if not isinstance(model, str | Path) or not zipfile.is_zipfile(model):
+        return False
+    with zipfile.ZipFile(model) as members:
+        return MEMBER in members.namelist()
 
 
 def _keras(source: Path) -> Any:

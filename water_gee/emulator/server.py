@@ -121,6 +121,8 @@ class Emulator:
             uvicorn.Config(
                 application(self._service),
                 log_level="warning",
+                # Its own would shut down every handler of this process, and close their streams.
+                log_config=None,
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
