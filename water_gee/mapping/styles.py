@@ -163,7 +163,7 @@ def ramp_qml(stops: Sequence[tuple[float, Colour]], unit: str) -> str:
 
 def _raster_style(renderer: str) -> str:
     return (
-        f'{_DOCTYPE}<qgis version="3.22.0" styleCategories="AllStyleCategories">'
+        f'{_DOCTYPE}<qgis version="3.22.0" styleCategories="Symbology">'
         f"<pipe>{renderer}"
         '<brightnesscontrast brightness="0" contrast="0" gamma="1"/>'
         '<huesaturation saturation="0" grayscaleMode="0" colorizeOn="0"/>'
