@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LONGEST = 1200
 """Pixels of the longer side of a picture of a map."""
 
+_MOST_LABELS = 30
 _SIGMAS = 1.96
 _UNSEEN = (1.0, 1.0, 1.0)
 
@@ -43,13 +44,14 @@ def areas_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """
     from matplotlib.figure import Figure
 
-    at = np.arange(len(rows))
+    at = np.array([_time(str(row["period"])) for row in rows])
+    apart = float(np.diff(at).min()) if len(at) > 1 else 1.0
     water, low, high, common = (
         np.array([float(row[name]) for row in rows])
         for name in ("water_km2", "low_km2", "high_km2", "common_water_km2")
     )
     doubt = [row["sd_km2"] for row in rows]
-    figure = Figure(figsize=(max(5.5, min(14.0, 2.5 + 0.7 * len(rows))), 4.2), dpi=120)
+    figure = Figure(figsize=(max(5.5, min(14.0, 2.5 + 0.5 * len(rows))), 4.2), dpi=120)
     axes = figure.subplots()
     blue, grey = _rgb(styles.WATER_COLOUR), (0.45, 0.45, 0.48)
     if (high > low).any():
@@ -57,7 +59,7 @@ def areas_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
             at,
             high - low,
             bottom=low,
-            width=0.5,
+            width=0.5 * apart,
             color=(0.85, 0.85, 0.87),
             label="if what was not observed were water",
         )
@@ -75,16 +77,17 @@ def areas_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
         ms=6,
         label="water observed" + (", with 95% interval" if with_bars else ""),
     )
-    axes.set_xticks(at, [str(row["period"]) for row in rows], rotation=45 if len(rows) > 8 else 0)
-    axes.set_xlim(-0.6, len(rows) - 0.4)
-    axes.set_ylim(bottom=0)
-    axes.margins(y=0.15)
+    named = slice(None, None, -(-len(rows) // _MOST_LABELS))
+    axes.set_xticks(at[named], [str(row["period"]) for row in rows[named]])
+    if len(rows) > 8:
+        axes.tick_params(axis="x", rotation=90)
+    axes.set_xlim(at[0] - 0.6 * apart, at[-1] + 0.6 * apart)
     axes.set_ylim(0, 1.12 * max(float(high.max()), float((water + np.array(sizes)).max()), 1e-9))
     axes.set_ylabel("water, km²")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=(0.92, 0.92, 0.92))
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=1)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1)
     return _png(figure)
 
 
@@ -160,6 +163,12 @@ def _small(path: Path) -> tuple[Any, float]:
     across, down = metrics.pixel_sides_m(grid.transform, *middle, crs=grid.crs)
     aspect = float(down[0] / across[0]) if across[0] > 0 else 1.0
     return codes, aspect if math.isfinite(aspect) and aspect > 0 else 1.0
+
+
+def _time(period: str) -> float:
+    """A period as a year with its fraction, so that missing years leave gaps."""
+    year, _, month = period.partition("-")
+    return int(year) + (int(month) - 1) / 12 if month else float(year)
 
 
 def _rgb(colour: Colour) -> tuple[float, float, float]:
