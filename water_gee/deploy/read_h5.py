@@ -91,7 +91,7 @@ def _read_keras_3(source: Path, same_as_valid: bool) -> LayerGraph:
     from water_gee.training.backend import keras
 
     try:
-        network = keras.saving.load_model(source, compile=False)
+        network: Any = keras.saving.load_model(source, compile=False)
     except Exception as error:  # Keras raises whatever its parts raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{source} holds no network that Keras can load: {lines[0]}") from error
