@@ -8,6 +8,7 @@ becomes one line in a `RasterError`.
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 NOT_OBSERVED = 255
 """The class of a pixel that was not observed, in every uint8 raster of this package."""
+
+
+_filters = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +218,16 @@ def writing(path: Path | str) -> Iterator[None]:
         refuse_write(Path(path), error)
 
 
-def opened(path: Path | str, **options: Any) -> Any:
-    """Open a raster to be read; `options` are GDAL's for opening.
+def opened(path: Path | str) -> Any:
+    """Open a raster to be read.
 
     Raises:
         RasterError: No such file, or no raster.
     """
     if isinstance(path, Path) and not path.exists():
         raise RasterError(f"{path}: no such file")
-    with reading(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, **options)
+    with reading(path), _without_warning():
+        return rasterio.open(path)
 
 
 # ---------------------------------------------------------------------------------------- writing
@@ -337,7 +340,14 @@ def _unplaced(grid: Grid) -> Iterator[None]:
     if grid.transform not in (Affine.identity(), Affine.scale(1, -1)):
         yield
         return
-    with warnings.catch_warnings():
+    with _without_warning():
+        yield
+
+
+@contextlib.contextmanager
+def _without_warning() -> Iterator[None]:
+    """Open or create a raster that may lie nowhere; one thread at a time changes the filters."""
+    with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 

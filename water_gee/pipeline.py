@@ -111,7 +111,8 @@ class FileReader:
     def __init__(self, path: Path | str, bands: Sequence[str | int] | None = None) -> None:
         self._path = path
         with contextlib.ExitStack() as files:
-            self._source = files.enter_context(opened(path, num_threads="ALL_CPUS"))
+            files.enter_context(rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"))
+            self._source = files.enter_context(opened(path))
             self.header = header_of(self._source)
             self._numbers = band_numbers(path, self.header.names, bands)
             files.enter_context(rasterio.Env(GDAL_CACHEMAX=self._cache_bytes()))

@@ -163,7 +163,7 @@ def test_one_of_several_scenes_fails(call, model):
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(model):
-    stack("a.tif", (3000, 600))
+    stack("a.tif", (3000, 200))
     command = [sys.executable, "-m", "water_gee", "-q", "predict", "a.tif"]
     command += ["--model", str(model), "--out", "map.tif"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from networks import undecided
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import small_cnn, undecided
 
 from water_gee import raster
 from water_gee.errors import AoiError, ModelError, RasterError, RecipeMismatchError, StoreError
@@ -446,3 +448,41 @@ def test_parts_of_another_model_or_source_are_thrown_away(trained, tmp_path, mon
     assert counted.calls == 16
     expected = classify(trained.network, raster.read(source).values)[0]
     np.testing.assert_array_equal(raster.read(tmp_path / "map.tif").values[0], expected)
+
+
+# ---------------------------------------------------------------------------------- properties
+
+
+@settings(deadline=None, max_examples=12, derandomize=True)
+@given(
+    shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    window=st.integers(20, 320),
+    panel=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_any_windows_make_the_map_of_the_whole(tmp_path_factory, shape, window, panel, seed):
+    """Rasters smaller than a block and larger than one, with holes, in windows of any size."""
+    folder = tmp_path_factory.mktemp("seams")
+    generator = np.random.default_rng(seed)
+    values = generator.normal(0.2, 0.5, (8, *shape)).astype(np.float32)
+    values[:, generator.random(shape) < 0.002] = np.nan
+    values[:, : shape[0] // 5, : shape[1] // 4] = np.nan
+    source = stack(folder / "a.tif", values)
+    network = TrainedModel(undecided(small_cnn()), RECIPE, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("water_gee.mapping.predict.WINDOW", window)
+        patch.setattr("water_gee.pipeline.PANEL", panel)
+        out = predict(network, source, folder / "map.tif", probability=True, progress=False)
+    around = np.pad(values, ((0, 0), (3, 3), (3, 3)), constant_values=np.nan)
+    water, probability = classify(network.network, around)
+    np.testing.assert_array_equal(raster.read(out).values[0], water[3:-3, 3:-3])
+    found = raster.read(probability_path(out)).values[0]
+    np.testing.assert_array_equal(found, probability[3:-3, 3:-3])
+
+
+def test_a_mosaic_says_nothing_while_it_is_read(trained, tmp_path, capfd, caplog):
+    values = features(60, 60)
+    files = [stack(tmp_path / "a.tif", values), stack(tmp_path / "b.tif", values, col=50)]
+    predict(trained, files, tmp_path / "map.tif", progress=False)
+    assert capfd.readouterr().err == ""
+    assert not [record for record in caplog.records if record.name.startswith("rasterio")]
