@@ -20,6 +20,7 @@ from water_gee.errors import WaterGeeError, WaterGeeWarning
 if TYPE_CHECKING:
     from water_gee.deploy.build_ee import to_ee
     from water_gee.deploy.export import deploy_to_gee
+    from water_gee.deploy.javascript import to_javascript
     from water_gee.deploy.plan import plan_deployment
     from water_gee.imagery.download import download_tiles
     from water_gee.imagery.recipe import Recipe
@@ -39,6 +40,7 @@ _HOME = {
     "predict": "water_gee.mapping.predict",
     "run": "water_gee.workflow",
     "to_ee": "water_gee.deploy.build_ee",
+    "to_javascript": "water_gee.deploy.javascript",
     "train": "water_gee.training.fit",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "predict",
     "run",
     "to_ee",
+    "to_javascript",
     "train",
 ]
 
