@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 SIZE = 512
 """Side of a window in pixels: that of a block in most Cloud-Optimized GeoTIFFs."""
 
-PANEL = 16
+PANEL = 8
 """Windows in a row of a part. Wider rasters are worked off in panels, which bounds the memory."""
 
 AHEAD = 2
@@ -131,12 +131,17 @@ class FileReader:
         self._files.close()
 
     def _cache_bytes(self) -> int:
-        """Enough that a block which two strips share is unpacked once: two rows of blocks."""
+        """Enough that a block which two strips share is unpacked once.
+
+        Between two uses of a block all those pass that a strip touches: its own, and a row of
+        blocks above and below for the halo.
+        """
         rows, cols = self._source.block_shapes[0]
-        width = min(self.header.grid.shape[1], SIZE * PANEL) + 2 * cols
+        width = min(self.header.grid.shape[1] + cols, SIZE * PANEL + 2 * cols)
         pixel = len(self._source.dtypes) * np.dtype(self.header.dtype).itemsize
         least, most = CACHE_BYTES
-        return int(min(max(2 * max(rows, SIZE) * width * pixel, least), most))
+        needed = 1.1 * (SIZE + 2 * rows) * width * pixel
+        return int(min(max(needed, least), most))
 
 
 @dataclass(frozen=True, slots=True)
