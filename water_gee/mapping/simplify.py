@@ -85,7 +85,7 @@ def _simpler(bodies: Shapes, tolerance: Floats) -> Shapes:
         out[exact] = rings[exact]
         todo = todo[left[todo] >= _LEAST]
     points, ring = shapely.get_coordinates(out, return_index=True)
-    return _evened(assembled(points, ring, polygon, body, len(bodies)), _area(bodies))
+    return _evened(assembled(points, ring, polygon, body), _area(bodies))
 
 
 def _evened(bodies: Shapes, wanted: Floats) -> Shapes:

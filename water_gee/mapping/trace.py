@@ -310,12 +310,10 @@ def straightened(shapes: Shapes) -> Shapes:
     rings, polygon = shapely.get_rings(parts, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     points, ring = _corners(points, ring)
-    return assembled(points, ring, polygon, body, len(shapes))
+    return assembled(points, ring, polygon, body)
 
 
-def assembled(
-    points: Floats, ring: Integers, polygon: Integers, body: Integers, count: int
-) -> Shapes:
+def assembled(points: Floats, ring: Integers, polygon: Integers, body: Integers) -> Shapes:
     """Multipolygons of the points of their rings.
 
     Args:
@@ -323,7 +321,6 @@ def assembled(
         ring: Ring of each point.
         polygon: Polygon of each ring, the outer ring first.
         body: Multipolygon of each polygon.
-        count: Number of multipolygons.
     """
     rings: Any = shapely.linearrings(points, indices=ring)
     polygons: Any = shapely.polygons(rings, indices=polygon)
