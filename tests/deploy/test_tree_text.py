@@ -96,3 +96,19 @@ def test_names_that_fit_are_kept():
     assert checked_names(names) == names
     with pytest.raises(DeployError, match="'B2' is given twice"):
         checked_names(["B2", "B3", "B2"])
+
+
+def test_a_forest_with_deep_trees_still_has_exact_halves():
+    """Three strings for two trees would scale by 1.5, and one half be off by a bit."""
+    rows = 40
+    chain = Tree(
+        np.array([0, LEAF] * rows + [LEAF]),
+        np.array([one for step in range(rows) for one in (step / 7, 0.0)] + [0.0]),
+        np.array([one for step in range(rows) for one in (2 * step + 1, 0)] + [0]),
+        np.array([one for step in range(rows) for one in (2 * step + 2, 0)] + [0]),
+        np.array([1.0] * (2 * rows + 1)),
+    )
+    strings = texts(Output((chain, constant(0.0), constant(0.0)), mean=True), ["a"])
+    assert len(strings) == 6
+    values = {line.split()[-2] for text in strings for line in text.splitlines() if "*" in line}
+    assert values == {"0", "2"}

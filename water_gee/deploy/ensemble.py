@@ -203,7 +203,7 @@ def tidied(tree: Tree, depth: int = MAX_DEPTH) -> tuple[Tree, ...]:
 
     Branches that no finite number reaches go, infinite thresholds with them. What lies deeper than
     `depth` moves to trees of its own, which begin with the bounds that lead there (at most two for
-    each feature) and are 0 outside them.
+    each feature) and are 0 outside them; as much of it together as such a tree can hold.
 
     Args:
         tree: As a library made it.
@@ -216,6 +216,7 @@ def tidied(tree: Tree, depth: int = MAX_DEPTH) -> tuple[Tree, ...]:
         DeployError: Bounds alone are deeper than that.
     """
     made: list[Tree] = []
+    heights = _heights(tree)
     waiting: list[tuple[int, Bounds]] = [(0, {})]
     while waiting:
         root, bounds = waiting.pop(0)
@@ -226,7 +227,7 @@ def tidied(tree: Tree, depth: int = MAX_DEPTH) -> tuple[Tree, ...]:
                 f"a tree is deeper than {depth} tests, over {above} bounds of different features, "
                 f"which is more than its text can hold; train with max_depth={depth} or less"
             )
-        waiting += _grown(builder, tree, (root, bounds), (parent, side), depth - above)
+        waiting += _grown(builder, tree, heights, (root, bounds), (parent, side), (above, depth))
         made.append(builder.tree())
     return tuple(made)
 
@@ -248,23 +249,52 @@ def _fenced(builder: _Builder, bounds: Bounds) -> tuple[int, str, int]:
     return parent, side, above
 
 
+def _heights(tree: Tree) -> Array:
+    """How many tests lie on the longest way from each node down, its own among them."""
+    order, stack = [], [0]
+    while stack:
+        node = stack.pop()
+        if tree.feature[node] != LEAF:
+            order.append(node)
+            stack += [int(tree.left[node]), int(tree.right[node])]
+    heights = np.zeros(len(tree.feature), np.intp)
+    for node in reversed(order):
+        heights[node] = 1 + max(heights[tree.left[node]], heights[tree.right[node]])
+    return heights
+
+
 def _grown(
     builder: _Builder,
     tree: Tree,
+    heights: Array,
     region: tuple[int, Bounds],
     place: tuple[int, str],
-    depth: int,
+    limits: tuple[int, int],
 ) -> list[tuple[int, Bounds]]:
-    """Copy what is below a node, so deep; returns the nodes that lie deeper, with their bounds."""
+    """Copy what is below a node.
+
+    Args:
+        builder: Of the new tree.
+        tree: The old one.
+        heights: Of its nodes.
+        region: The node, and the bounds that lead there.
+        place: Where it belongs: parent and side.
+        limits: Tests above the node in the new tree, and the most there may be.
+
+    Returns:
+        What has no room here: nodes with their bounds, the highest that fit trees of their own.
+    """
+    above, depth = limits
     deeper: list[tuple[int, Bounds]] = []
-    stack = [(*region, *place, 0)]
+    stack = [(*region, *place, above)]
     while stack:
         node, bounds, parent, side, at = stack.pop()
         node = _reached(tree, node, bounds)
         if tree.feature[node] == LEAF:
             builder.link(parent, side, builder.leaf(float(tree.value[node])))
             continue
-        if at == depth:
+        too_deep = at + heights[node] > depth
+        if at == depth or (too_deep and _tests(bounds) + heights[node] <= depth):
             builder.link(parent, side, builder.leaf(0.0))
             deeper.append((node, bounds))
             continue
@@ -277,6 +307,11 @@ def _grown(
         rest = {**bounds, feature: (low, threshold)}
         stack.append((int(tree.left[node]), rest, new, "left", at + 1))
     return deeper
+
+
+def _tests(bounds: Bounds) -> int:
+    """How many tests say that an observation is within bounds."""
+    return sum(math.isfinite(limit) for pair in bounds.values() for limit in pair)
 
 
 def _reached(tree: Tree, node: int, bounds: Bounds) -> int:

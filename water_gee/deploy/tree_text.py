@@ -95,12 +95,18 @@ def texts(output: Output, names: Sequence[str], depth: int = MAX_DEPTH) -> list[
     """Write the trees of one output, so that the mean over the strings is the output.
 
     A forest of n trees becomes n strings with the leaves as they are; of a sum, the leaves are n
-    times as large, and hold the base. Trees that are too deep become several strings.
+    times as large, and hold the base. Trees that are too deep become several strings; a forest then
+    gets strings of nothing but 0, up to n times a power of 2, so that leaves are scaled by that
+    power: a mean of one half stays exactly one half.
 
     Raises:
         DeployError: A number that is not finite, or a tree too deep over too many features.
     """
     trees = output.trees or (constant(0.0),)
     parts = [part for tree in trees for part in tidied(tree, depth)]
-    factor = len(parts) / len(trees) if output.mean else float(len(parts))
+    if output.mean:
+        factor = 2.0 ** math.ceil(math.log2(len(parts) / len(trees)))
+        parts += [constant(0.0)] * (round(factor) * len(trees) - len(parts))
+    else:
+        factor = float(len(parts))
     return [write(part, names) for part in scaled(parts, factor, output.base)]

@@ -59,7 +59,6 @@ class TextTree:
         below: int, the node for values below the threshold; a leaf names itself.
         above: int, the node for the others.
         value: float64, each node's value.
-        depth: The number of tests on the longest way.
     """
 
     features: tuple[str, ...]
@@ -69,7 +68,6 @@ class TextTree:
     below: npt.NDArray[np.intp]
     above: npt.NDArray[np.intp]
     value: npt.NDArray[np.float64]
-    depth: int
 
     def evaluate(self, columns: Values) -> Values:
         """Return the value of the leaf each observation ends in.
@@ -82,12 +80,12 @@ class TextTree:
         """
         count = columns.shape[1]
         at = np.zeros(count, np.intp)
-        flat, places = columns.ravel(), np.arange(count)
-        for _ in range(self.depth):
-            given = flat[self.feature[at] * count + places]
-            limit = self.threshold[at]
-            low = (given < limit) | ((given == limit) & self.inclusive[at])
-            at = np.where(low, self.below[at], self.above[at])
+        flat, moving = columns.ravel(), np.arange(count)
+        while len(moving := moving[self.below[at[moving]] != at[moving]]):
+            node = at[moving]
+            given, limit = flat[self.feature[node] * count + moving], self.threshold[node]
+            low = (given < limit) | ((given == limit) & self.inclusive[node])
+            at[moving] = np.where(low, self.below[node], self.above[node])
         leaves: Values = self.value[at]
         return leaves
 
@@ -160,7 +158,7 @@ def _tree(lines: Sequence[_Line], where: str) -> TextTree:
     features: dict[str, int] = {}
     arrays = _blank(len(lines))
     index: dict[int, int] = {}
-    expected, depth = [1], 0
+    expected = [1]
     for at, line in enumerate(lines):
         if not expected or line.node != expected[-1]:
             wanted = expected[-1] if expected else "the end of the tree"
@@ -168,7 +166,6 @@ def _tree(lines: Sequence[_Line], where: str) -> TextTree:
         expected.pop()
         index[line.node] = at
         arrays["value"][at] = line.value
-        depth = max(depth, line.node.bit_length() - 1)
         if not line.leaf:
             expected += [2 * line.node + 1, 2 * line.node]
         if line.test is not None:
@@ -176,7 +173,7 @@ def _tree(lines: Sequence[_Line], where: str) -> TextTree:
     if expected:
         last = lines[-1].place
         raise _wrong(where, last, f"expected {expected[-1]}, got the end of the tree")
-    return TextTree(tuple(features), depth=depth, **arrays)
+    return TextTree(tuple(features), **arrays)
 
 
 def _blank(count: int) -> dict[str, Any]:
