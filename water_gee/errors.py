@@ -210,7 +210,8 @@ class ExportFailedError(DeployError):
         shown = "; ".join(f"{asset}: {why}" for asset, why in first)
         rest = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
         of_all = f" of {total}" if total is not None and total > 1 else ""
-        super().__init__(f"{len(failures)}{of_all} export(s) failed: {shown}{rest}")
+        others = "; the others stand, the same call tries these again" if of_all else ""
+        super().__init__(f"{len(failures)}{of_all} export(s) failed: {shown}{rest}{others}")
 
 
 class ScenesFailedError(WaterGeeError, OSError):

@@ -228,16 +228,17 @@ def test_a_model_without_a_recipe(refused, served, tmp_path):
     assert untouched(server)
 
 
-def test_a_bare_network_is_mapped_with_the_recipe_given(call, served, tmp_path):
+@pytest.mark.parametrize("name", ["bare.keras", "bare.h5"])
+def test_a_bare_network_is_mapped_with_the_recipe_given(call, served, tmp_path, name):
     from water_gee.training.backend import keras
 
     server = served()
     inputs = keras.Input((None, None, 8))
     bare = keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(inputs))
-    bare.save(tmp_path / "bare.keras")
+    bare.save(tmp_path / name)
     (tmp_path / "recipe.toml").write_text('dem = "none"\ncell = 0.025\npixels = 100\n')
     status, out, err = call(
-        "-q", "deploy", "bare.keras", ASSET, "--aoi", "10.001,50.001,10.02,50.02", "--recipe",
+        "-q", "deploy", name, ASSET, "--aoi", "10.001,50.001,10.02,50.02", "--recipe",
         "recipe.toml", "--url", server.url,
     )  # fmt: skip
     assert (status, out) == (0, f"{ASSET}\n"), err

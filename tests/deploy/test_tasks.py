@@ -12,7 +12,7 @@ from water_gee.deploy.export import deploy_to_gee
 from water_gee.deploy.parity import Agreement
 from water_gee.deploy.record import Record
 from water_gee.deploy.tasks import remedy
-from water_gee.errors import DeployError, ExportFailedError
+from water_gee.errors import DeployError, ExportFailedError, SessionError
 from water_gee.imagery.recipe import Recipe
 from water_gee.training.model import TrainedModel, save
 
@@ -220,6 +220,40 @@ def test_a_full_queue_is_waited_for(trained, service):
     done = deploy(trained)
     assert refused
     assert len(standing(service)) == len(done.assets) == 8
+    assert set(sent(service).values()) == {1}
+
+
+def gone(*_):
+    raise ConnectionError("connection refused")
+
+
+def test_a_service_that_does_not_answer_for_a_while_is_asked_again(trained, service, capsys):
+    start, get, asked = service.exportImage, service.getOperation, []
+
+    def now_and_then(call):
+        def ask(*arguments):
+            asked.append(arguments)
+            return gone() if len(asked) % 5 == 3 else call(*arguments)
+
+        return ask
+
+    service.install_one("exportImage", now_and_then(start))
+    service.install_one("getOperation", now_and_then(get))
+    done = deploy(trained)
+    assert len(standing(service)) == len(done.assets) == 8
+    assert set(sent(service).values()) == {1}
+    assert "does not answer; asking again for 10 minutes" in capsys.readouterr().err
+
+
+def test_a_service_that_is_gone_for_long_is_given_up_and_found_again(trained, service, monkeypatch):
+    monkeypatch.setattr(tasks, "PATIENCE", 0.01)
+    get = service.getOperation
+    service.install_one("getOperation", gone)
+    with pytest.raises(SessionError, match="no longer answers"):
+        deploy(trained)
+    service.install_one("getOperation", get)
+    deploy(trained)
+    assert len(standing(service)) == 8
     assert set(sent(service).values()) == {1}
 
 

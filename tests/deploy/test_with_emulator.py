@@ -95,6 +95,18 @@ def test_a_deployed_map_equals_the_local_one_pixel_by_pixel(served, monkeypatch)
     assert ee.data.getAsset(TARGET)["properties"]["water_gee_model"] == other.digest()
 
 
+def test_features_in_another_order_give_the_map_of_that_order(served, monkeypatch):
+    monkeypatch.setattr(export, "feature_image", lambda recipe: ee.Image(FEATURES))
+    monkeypatch.setattr(export, "check_season", lambda recipes, area: None)
+    turned = RECIPE.replace(features=list(RECIPE.features[::-1]))
+    trained = TrainedModel(undecided(small_cnn()), turned, {"cells": [CELLS[0].id]})
+    deploy_to_gee(trained, TARGET, progress=False)
+    window = OUTER.window(3, 3, 100, 100)
+    found = fetch(ee.Image(TARGET), window, "the map")[1]
+    _, probability = classify(trained.network, field()[::-1])
+    np.testing.assert_allclose(found, probability[3:103, 3:103], atol=1e-5)
+
+
 def test_several_years_make_a_collection_that_can_be_filtered(served, monkeypatch):
     monkeypatch.setattr(export, "feature_image", lambda recipe: ee.Image(FEATURES))
     monkeypatch.setattr(export, "check_season", lambda recipes, area: None)

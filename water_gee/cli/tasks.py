@@ -33,8 +33,11 @@ def tasks(
     if cancel:
         click.echo(f"{overview.cancel(asset_id)} task(s) cancelled", err=True)
     if resume:
-        for done in overview.resume(asset_id, progress=obj["progress"]):
+        resumed = overview.resume(asset_id, progress=obj["progress"])
+        for done in resumed:
             click.echo(done.summary)
+        if not resumed:
+            click.echo("nothing is unfinished", err=True)
         return
     found = (
         overview.watch(asset_id, progress=obj["progress"])

@@ -271,7 +271,10 @@ class _Deploying:
         is_checked = before is not None and before["url"] == self.current.url
         if not is_checked:
             check_season(recipes.values(), self.plan.area)
-        self.written.choose(_features(fresh[0].recipe))
+        if is_checked and before is not None:
+            self.written.form = before["form"]
+        else:
+            self.written.choose(_features(fresh[0].recipe))
         self.written.store(known, self.options.attempts)
         if is_checked:
             return None
@@ -279,7 +282,12 @@ class _Deploying:
         checked = self._agreement(fresh[0].recipe)
         self.book.note_checked(
             self.plan.digest,
-            {"url": self.current.url, "time": time.time(), "largest": checked.largest},
+            {
+                "url": self.current.url,
+                "form": self.written.form,
+                "time": time.time(),
+                "largest": checked.largest,
+            },
         )
         return checked
 

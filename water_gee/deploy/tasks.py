@@ -7,6 +7,7 @@ two; what stands and what runs is asked of the service, never of memory.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ee import data
 from tqdm.auto import tqdm
 
+from water_gee import session
 from water_gee.deploy import record as book
 from water_gee.deploy.service import asking, words
-from water_gee.errors import DeployError
+from water_gee.errors import DeployError, SessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from water_gee.deploy.plan import Map
     from water_gee.deploy.progress import Table
@@ -45,6 +47,9 @@ PAUSE = 2.0
 
 FEW = 8
 """Tasks that are asked for one by one instead of in a list."""
+
+PATIENCE = 600.0
+"""Seconds without an answer of the service after which watching ends; its tasks go on meanwhile."""
 
 SLICE_SECONDS = 2.0
 """How long tasks are sent before the others are looked at."""
@@ -213,6 +218,7 @@ class Run:
         self._attempts, self._in_flight, self._may_cut = attempts, in_flight, may_cut
         self._table = table
         self._queue_asked = 0.0
+        self._gone_since: float | None = None
 
     # ------------------------------------------------------------------ what is to be done
 
@@ -278,16 +284,17 @@ class Run:
             SessionError: It is gone; the tasks go on.
             KeyboardInterrupt: Tasks go on at the service, and a line says so.
         """
-        begun = time.monotonic()
+        begun, full = time.monotonic(), False
         try:
             while self.open:
-                full = self._send_some(self._in_flight if wait else MAX_QUEUED)
-                self._draw()
+                with self._patience():
+                    full = self._send_some(self._in_flight if wait else MAX_QUEUED)
+                    self._draw()
+                    if wait:
+                        self._look()
+                        self._draw()
                 if not wait and (full or not any(job.state == WAITING for job in self.jobs)):
                     break
-                if wait:
-                    self._look()
-                    self._draw()
                 if self.open and (full or wait):
                     self._rest(time.monotonic() - begun)
         except KeyboardInterrupt:
@@ -301,6 +308,31 @@ class Run:
         finally:
             if self._table is not None:
                 self._table.close()
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Bear a service that does not answer, for a while.
+
+        Raises:
+            SessionError: It is gone for longer, or refuses the account.
+        """
+        try:
+            yield
+        except SessionError as error:
+            now = time.monotonic()
+            if error.__cause__ is None or not session.is_gone(error.__cause__):
+                raise
+            if self._gone_since is None:
+                self._gone_since = now
+                tqdm.write(
+                    f"the service does not answer; asking again for {PATIENCE / 60:.0f} minutes",
+                    file=sys.stderr,
+                )
+            if now - self._gone_since >= PATIENCE:
+                raise
+            time.sleep(PAUSE)
+        else:
+            self._gone_since = None
 
     def _rest(self, waited: float) -> None:
         now = time.monotonic()
