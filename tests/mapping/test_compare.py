@@ -170,12 +170,8 @@ def test_scores_are_those_of_the_counts(rows):
 # ------------------------------------------------------------------------------ points
 
 
-def test_the_published_example_of_a_stratified_sample():
-    """Olofsson et al. (2014), table 8, with its four classes made two: deforestation or not.
-
-    Counts and areas of forest loss (66 of 75 points right, 200,000 pixels of 30 m) against all
-    else; figures worked out by hand from eqs. 1-11.
-    """
+def test_a_stratified_sample_worked_by_hand():
+    """565 points where the map has land, 75 where it has water; eqs. 1-11 written out."""
     counts = np.array([[556.0, 9.0], [9.0, 66.0]])
     km2 = np.array([9_800_000, 200_000]) * 900 / 1e6
     found = scores.of_sample(counts, km2)
@@ -208,7 +204,7 @@ def test_sampled_areas_hold_the_truth():
 
 @pytest.fixture
 def points(pair, tmp_path):
-    """A hundred points, half of them in other coordinates' order of things: EPSG:4326."""
+    """A hundred points in degrees, some of them off the map; and the same in the map's CRS."""
     random = np.random.default_rng(4)
     x = 500_010 + random.uniform(-300, 12_000, 100)
     y = 5_800_020 - random.uniform(0, 9000, 100)
