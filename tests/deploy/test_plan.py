@@ -172,6 +172,8 @@ def test_a_plan_of_a_continent_over_nine_years_is_there_in_seconds():
     ]  # fmt: skip
     assert f"{len(large):,}" in lines[11]
     assert "nobody knows" in lines[-1]
+    assert "a project may store 10,000 assets and 250 GB" in table  # it has 251
+    assert "may store" not in plan(years=2020).table()
 
 
 def test_years_that_are_no_list_are_refused():

@@ -36,6 +36,10 @@ BOX = "water_gee_pixels"
 TASKS_AT_ONCE = 2
 """Tasks that the service runs at once, on average (usage guide, «concurrent batch tasks»)."""
 
+MAX_ASSETS = 10_000
+MAX_STORED = 250_000_000_000
+"""Assets, and bytes of them, that a project may have unless it asked for more (usage guide)."""
+
 _BYTES = {True: 5, False: 1}
 """Of a pixel: `water` uint8, and `probability` float."""
 
@@ -207,6 +211,11 @@ class Plan:
 
     def _costs(self) -> list[str]:
         lines = []
+        if len(self) > MAX_ASSETS or self.bytes > MAX_STORED:
+            lines.append(
+                f"Quota: a project may store {MAX_ASSETS:,} assets and {MAX_STORED / 1e9:,.0f} GB "
+                "unless it has asked for more; the files are compressed, by how much depends."
+            )
         if self.estimate is not None:
             lines.append(f"Expression: {describe(self.estimate)}.")
         work = self.multiply_adds
