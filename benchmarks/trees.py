@@ -22,7 +22,6 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from water_gee.deploy import read_trees
-from water_gee.deploy.ensemble import LEAF
 from water_gee.deploy.tree_text import texts
 from water_gee.emulator.classifiers import Classifier
 from water_gee.emulator.treetext import parse_trees
@@ -130,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         forest, features = random_forest(seed)
         pixels = places(forest, features, given.pixels, seed)
         trees += len(forest.estimators_)
-        nodes += sum(int((one.tree_.feature != LEAF).sum()) for one in forest.estimators_)
+        nodes += sum(one.tree_.node_count for one in forest.estimators_)
         for name, strings in (("own", own_strings), ("geemap", geemap_strings)):
             if name == "geemap" and seed >= given.geemap:
                 continue
