@@ -1,12 +1,12 @@
 """A wire expression as JavaScript statements that make the same expression again.
 
-Every value that the wire's table shares becomes a variable, and so do results that would nest a
-line too deep; a mapped function becomes a function whose own variables stand inside it. Nothing
-here knows what the expression computes.
+Every value that the wire's table shares becomes a variable, as do results that would nest too deep;
+a mapped function becomes one with variables of its own. Nothing here knows what is computed.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -47,13 +47,11 @@ class Script:
         helpers: Function declarations that the statements use.
         weights: `var` statements of long lists of numbers, to stand before the others.
         statements: `var` statements; the last one's name is the one asked for.
-        names: Every name that they use.
     """
 
     helpers: tuple[str, ...]
     weights: tuple[str, ...]
     statements: tuple[str, ...]
-    names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,7 @@ def script(
 
 
 class _Writer:
-    def __init__(
-        self, expression: Mapping[str, Any], client: Client, taken: frozenset[str]
-    ) -> None:
+    def __init__(self, expression: wire.Node, client: Client, taken: frozenset[str]) -> None:
         self.values: Mapping[str, Any] = expression["values"]
         self.root = str(expression["result"])
         self.client = client
@@ -127,7 +123,6 @@ class _Writer:
             tuple(text for _, text in self.helpers.values()),
             tuple(js.statement(name, code) for name, code in self.weights),
             tuple(js.statement(name, code) for name, code in scope.statements),
-            frozenset(self.used),
         )
 
     # ----------------------------------------------------------------------------------- scopes
@@ -168,10 +163,9 @@ class _Writer:
             if "functionDefinitionValue" in node:
                 return self.node(node)  # a function literal; each use writes it again
             made = self.node(node)
-            plain = isinstance(made.code, js.Text) or (
-                made.calls == 0 and made.code.length <= _SHORT
-            )
-            scope.names[name] = made if plain else self.variable(made, scope, node)
+            short = made.calls == 0 and made.code.length <= _SHORT
+            keep = short or isinstance(made.code, js.Text)
+            scope.names[name] = made if keep else self.variable(made, scope, node)
         return scope.names[name]
 
     def variable(self, made: _Made, scope: _Scope, node: Mapping[str, Any] | None = None) -> _Made:
@@ -234,8 +228,8 @@ class _Writer:
         """A function literal."""
         bound = dict(self.scopes[-1].bound)
         names = []
-        for index, argument in enumerate(content["argumentNames"]):
-            of = classes[index] if index < len(classes) else COMPUTED
+        padded = itertools.chain(classes, itertools.repeat(COMPUTED))
+        for argument, of in zip(content["argumentNames"], padded, strict=False):
             kind = "item" if of == COMPUTED else f"each{of}"
             names.append(self.new_name("date" if argument.startswith(wire.PARAMETER) else kind))
             bound[argument] = _Made(js.Text(names[-1]), of)
@@ -355,8 +349,7 @@ class _Writer:
         values = {name: self.constant(part) for name, part in others.items()}
         names: tuple[str, ...] | None = None
         if function == "Image.select" and receiver.of == "Image":
-            lists = all(isinstance(value, list) for value in values.values())
-            if lists and "bandSelectors" in others:
+            if all(isinstance(value, list) for value in values.values()):
                 names = tuple(n for n in ("bandSelectors", "newNames") if n in others)
         elif function == "Image.rename" and receiver.of == "Image":
             names = ("names",) if isinstance(values.get("names"), list) else None
@@ -380,13 +373,12 @@ class _Writer:
 
     def by_name(self, function: str, arguments: dict[str, Any]) -> _Made:
         """A static function, a helper, or `ee.apply`."""
-        signature = self.client.signatures.get(function)
-        of = self.client.class_of(signature.returns) if signature is not None else COMPUTED
+        known = self.client.signatures.get(function)
+        of = self.client.class_of(known.returns) if known is not None else COMPUTED
         static = self.client.static(function)
-        if static is not None:
-            given = self.given(function, arguments, 0, keywords=False)
-            if given is not None:
-                return _Made(js.call(static, *given[0]), of, 1 + given[1])
+        given = self.given(function, arguments, 0, keywords=False) if static is not None else None
+        if static is not None and given is not None:
+            return _Made(js.call(static, *given[0]), of, 1 + given[1])
         made = {name: self.argument(function, name, arguments[name]) for name in sorted(arguments)}
         calls = _deeper(*made.values())
         key = (function, tuple(made))
