@@ -27,12 +27,18 @@ from water_gee import vrt
 from water_gee._version import __version__
 from water_gee.errors import (
     ClusterError,
-    CoverageError,
     DownloadError,
     RasterError,
     SessionError,
 )
-from water_gee.files import atomic, locked, publish, refuse_write, temporary_name
+from water_gee.files import (
+    atomic,
+    give_back_memory,
+    locked,
+    publish,
+    refuse_write,
+    temporary_name,
+)
 from water_gee.geotiff import (
     Header,
     Output,
@@ -46,7 +52,7 @@ from water_gee.geotiff import (
     to_cog,
     writing,
 )
-from water_gee.windows import Grid, Padded, Window, windows
+from water_gee.windows import Grid, Padded, Window, core_of, windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -403,7 +409,7 @@ class _PartFiles:
                 self._begin(part)
             place = job.place(step.core, part)
             for (target, *_), array, output in zip(self._open, arrays, job.outputs, strict=True):
-                values = _core(array, place, job.halo * job.scale)
+                values = core_of(array, place, job.halo * job.scale)
                 with writing(output.path):
                     target.write(values, window=place.rasterio)
 
@@ -442,20 +448,6 @@ class _PartFiles:
         self._part = part
 
 
-def _core(array: Array, place: Window, edge: int) -> Array:
-    """What an array has of a core, which it holds alone or with a halo of `edge` pixels."""
-    cube = array[np.newaxis] if array.ndim == 2 else array
-    rows, cols = place.height, place.width
-    if cube.shape[1:] == (rows, cols):
-        return cube
-    if cube.shape[1:] != (rows + 2 * edge, cols + 2 * edge):
-        raise CoverageError(
-            f"the function gave {cube.shape[1:]} pixels for a window of {rows} x {cols} with a "
-            f"halo of {edge}; it must give one or the other"
-        )
-    return cube[:, edge : edge + rows, edge : edge + cols]
-
-
 # -------------------------------------------------------------------------------------- the end
 
 
@@ -469,6 +461,9 @@ def assemble(job: Job) -> tuple[Path, ...]:
         finals = [stack.enter_context(atomic(output.path)) for output in job.outputs]
         for final in finals:  # GDAL's own temporary file, where it is interrupted
             stack.callback(final.with_name(f"{final.name}.ovr.tmp").unlink, missing_ok=True)
+        # What reading needed is given back first: copying needs memory of its own.
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES[0]))
+        give_back_memory()
         with ThreadPoolExecutor(len(finals)) as pool:
             tasks = [pool.submit(_copy, job, number, final) for number, final in enumerate(finals)]
         for task in tasks:

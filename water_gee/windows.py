@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from affine import Affine
 from rasterio.windows import Window as RasterioWindow
 
@@ -12,6 +13,10 @@ from water_gee.errors import CoverageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +123,29 @@ def windows(
                 (left - (col - halo), col + core.width + halo - right),
             )
             yield Padded(core, Window(top, left, bottom - top, right - left), pad)
+
+
+def core_of(array: Array, core: Window, edge: int) -> Array:
+    """What an array has of a core, which it holds alone or with `edge` pixels around.
+
+    Args:
+        array: `(band, row, col)`, or `(row, col)` for one band.
+        core: Its size matters, not its place.
+        edge: Pixels around the core, where the array has them.
+
+    Returns:
+        `(band, row, col)`.
+
+    Raises:
+        CoverageError: The array has another size.
+    """
+    cube = array[np.newaxis] if array.ndim == 2 else array
+    rows, cols = core.height, core.width
+    if cube.shape[1:] == (rows, cols):
+        return cube
+    if cube.shape[1:] != (rows + 2 * edge, cols + 2 * edge):
+        raise CoverageError(
+            f"the function gave {cube.shape[1:]} pixels for a window of {rows} x {cols} with a "
+            f"halo of {edge}; it must give one or the other"
+        )
+    return cube[:, edge : edge + rows, edge : edge + cols]
