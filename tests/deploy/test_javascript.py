@@ -214,6 +214,11 @@ def to_javascript_of(image):
         return to_javascript(image)
 
 
+def test_a_bare_network_with_the_recipe_of_its_features(small):
+    script = to_javascript(small.network, recipe=small.recipe)
+    assert script == to_javascript(small)
+
+
 def test_weights_in_an_asset_make_a_short_script(small, editor, monkeypatch):
     """The connected service is asked whether the table holds this network's weights."""
     asked = []
@@ -245,6 +250,7 @@ def test_bad_input_is_refused_in_a_line_and_writes_nothing(small, tmp_path):
     refusals = [
         (ModelError, "there is no model at", tmp_path / "none.keras", out, {}),
         (ModelError, "expected a trained model", small.network, out, {}),
+        (DeployError, "a recipe of its own", small, out, {"recipe": Recipe()}),
         (AoiError, "nowhere at all", small, out, {"aoi": "nowhere at all"}),
         (RecipeError, "years", small, out, {"years": 3000}),
         (DeployError, "no years given", small, out, {"years": []}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import ee
 import shapely
@@ -28,15 +28,16 @@ from water_gee.deploy.build_ee import (
     measure,
     to_ee,
 )
+from water_gee.deploy.graph import LayerGraph
 from water_gee.deploy.javascript_calls import Client
 from water_gee.deploy.javascript_statements import Script, script
 from water_gee.deploy.javascript_wire import with_parameters
+from water_gee.deploy.network import resolve_with
 from water_gee.errors import DeployError
 from water_gee.files import write_bytes
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import Lattice, cell_from_id
 from water_gee.imagery.store import COLORS, LAND, WATER
-from water_gee.training.model import TrainedModel, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from water_gee.imagery.recipe import Recipe
+    from water_gee.training.model import TrainedModel
 
 MAP = "waterMap"
 """The variable that holds the map."""
@@ -84,6 +86,7 @@ def to_javascript(
     probability: bool = True,
     digits: int | None = None,
     weights_asset: str | None = None,
+    recipe: Recipe | None = None,
 ) -> str:
     """Write a script for the Code Editor that loads the map of a model.
 
@@ -101,6 +104,7 @@ def to_javascript(
         digits: Significant digits to round the weights to; by default they are exact.
         weights_asset: The table of the weights that `weights.store_weights` made; the connected
             service is asked whether it holds this network's.
+        recipe: Of a network that has none of its own.
 
     Returns:
         The script. It defines `waterMap`, or for several years `waterMapOf` and `waterMaps`, shows
@@ -125,13 +129,8 @@ def to_javascript(
             subject = _Subject({"water": model}, None, None, area, "", probability=False)
         else:
             options = {"form": form, "digits": digits, "weights_asset": weights_asset}
-            subject = _of_model(
-                resolve(cast("TrainedModel | Path | str", model)),
-                aoi,
-                years,
-                options,
-                probability=probability,
-            )
+            trained = resolve_with(model, recipe)
+            subject = _of_model(trained, aoi, years, options, probability=probability)
         client = Client(ee.ApiFunction.allSignatures())
         expressions = [_encoded(image) for image in subject.images.values()]
     size = _checked(expressions[0])
@@ -199,6 +198,12 @@ def _of_model(
     return _Subject(images, trained, whole, _area(trained, aoi), form, probability)
 
 
+def _digest(trained: TrainedModel) -> str:
+    """Tells the network from others, in whichever kind of file it came."""
+    network: Any = trained.network
+    return network.digest() if isinstance(network, LayerGraph) else trained.digest()
+
+
 def _area(trained: TrainedModel, aoi: Any) -> BaseGeometry | None:
     if aoi is not None:
         return read_aoi(aoi)
@@ -247,7 +252,7 @@ def _header(subject: _Subject, size: Size) -> list[str]:
         "",
     ]
     if subject.model is not None and subject.recipe is not None:
-        lines += [f"model   {subject.model.digest()}", f"recipe  {subject.recipe.digest()}"]
+        lines += [f"model   {_digest(subject.model)}", f"recipe  {subject.recipe.digest()}"]
         fields = subject.recipe.to_dict()
         lines += [f"        {name}: {json.dumps(value)}" for name, value in fields.items()]
         lines += [f"form    {subject.form}"]
@@ -312,7 +317,7 @@ def _export(subject: _Subject) -> list[str]:
         if len(subject.images) > 1:
             recipe = recipe.replace(years=recipe.years[-1:])
         about = {
-            "water_gee_model": subject.model.digest(),
+            "water_gee_model": _digest(subject.model),
             "water_gee_recipe": json.dumps(recipe.to_dict(), sort_keys=True),
             "water_gee_version": __version__,
         }
