@@ -17,7 +17,7 @@ FORMS = ("auto", "kernels", "matrix", "assets")
 @click.option("--recipe", help="TOML file: how the features of a bare network are made.")
 @click.option("--form", type=click.Choice(FORMS), default="auto", show_default=True,
               help="How the network is written; matrix is the shortest script.")  # fmt: skip
-@click.option("--digits", type=click.IntRange(1, 17), help="Of the weights; exact if not given.")
+@click.option("--digits", type=click.IntRange(1, 9), help="Of the weights; exact if not given.")
 @click.option("--weights-asset", help="For --form assets: the asset that holds the weights.")
 @click.option("--no-probability", is_flag=True, help="Show the classes alone.")
 @options.connection
