@@ -20,7 +20,7 @@ def test_all_is_sorted_and_is_what_the_module_shows():
 
 def test_the_promised_names_are_there():
     promised = {"connect", "Recipe", "download_tiles", "denoise_labels", "train", "predict"}
-    promised |= {"to_ee", "deploy_to_gee", "run", "errors", "__version__"}
+    promised |= {"to_ee", "deploy_to_gee", "run", "polygons", "series", "compare", "errors"}
     assert promised <= set(water_gee.__all__)
 
 

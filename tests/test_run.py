@@ -56,7 +56,15 @@ def test_a_run_names_its_results_and_they_are_there(finished):
     named = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert named["map"] == str(out / "map.tif")
     assert named["asset"] == "projects/local/assets/run"
-    for name in ("map.tif", "map_probability.tif", "water.gpkg", "report.html", "model.keras"):
+    for name in (
+        "map.tif",
+        "map_probability.tif",
+        "water.gpkg",
+        "map.json",
+        "map.qml",
+        "report.html",
+        "model.keras",
+    ):
         assert (out / name).stat().st_size > 0
 
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from water_gee.deploy.plan import plan_deployment
     from water_gee.imagery.download import download_tiles
     from water_gee.imagery.recipe import Recipe
+    from water_gee.mapping.compare import compare
     from water_gee.mapping.predict import predict
+    from water_gee.mapping.series import series
+    from water_gee.mapping.vectors import polygons
     from water_gee.session import connect
     from water_gee.training.fit import train
     from water_gee.training.labels import denoise_labels
@@ -32,13 +35,16 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Recipe": "water_gee.imagery.recipe",
+    "compare": "water_gee.mapping.compare",
     "connect": "water_gee.session",
     "denoise_labels": "water_gee.training.labels",
     "deploy_to_gee": "water_gee.deploy.export",
     "download_tiles": "water_gee.imagery.download",
     "plan_deployment": "water_gee.deploy.plan",
+    "polygons": "water_gee.mapping.vectors",
     "predict": "water_gee.mapping.predict",
     "run": "water_gee.workflow",
+    "series": "water_gee.mapping.series",
     "to_ee": "water_gee.deploy.build_ee",
     "to_javascript": "water_gee.deploy.javascript",
     "train": "water_gee.training.fit",
@@ -49,14 +55,17 @@ __all__ = [
     "WaterGeeError",
     "WaterGeeWarning",
     "__version__",
+    "compare",
     "connect",
     "denoise_labels",
     "deploy_to_gee",
     "download_tiles",
     "errors",
     "plan_deployment",
+    "polygons",
     "predict",
     "run",
+    "series",
     "to_ee",
     "to_javascript",
     "train",

@@ -320,11 +320,14 @@ class _Run:
 
     def _map(self) -> Made:
         from water_gee.mapping.predict import predict
+        from water_gee.mapping.stac import write_item
+        from water_gee.mapping.styles import sidecar
         from water_gee.mapping.vectors import polygons
 
         predict(self.model, self.tiles, self.map, probability=True, progress=self.progress)
         polygons(self.map, self.polygons)
-        return [self.map, self.probability, self.polygons], {}
+        item = write_item(self.map, assets={"polygons": self.polygons})
+        return [self.map, self.probability, self.polygons, item, sidecar(self.map)], {}
 
     def _deployed(self, train: Entry) -> Entry:
         from water_gee.deploy.export import deploy_to_gee
