@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from water_gee import session
-from water_gee.deploy.build_ee import FORMS, Size, measure, prepared, table_rules, to_ee, water_map
+from water_gee.deploy.build_ee import FORMS, prepared, table_rules, to_ee, water_map
 from water_gee.deploy.costs import multiply_adds
+from water_gee.deploy.limits import Size, measure
 from water_gee.deploy.matrix import array_bytes
 from water_gee.training.model import load
 from water_gee.training.network import pixel_cnn

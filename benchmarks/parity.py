@@ -27,7 +27,8 @@ import numpy as np
 
 from water_gee import raster
 from water_gee.deploy import weights
-from water_gee.deploy.build_ee import FORMS, measure, prepared, to_ee
+from water_gee.deploy.build_ee import FORMS, prepared, to_ee
+from water_gee.deploy.limits import measure
 from water_gee.deploy.parity import numpy_probability
 from water_gee.deploy.service import fetch
 from water_gee.emulator.catalog import Catalog

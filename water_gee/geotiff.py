@@ -78,7 +78,8 @@ class Profile:
     """How pixels are packed into a GeoTIFF.
 
     Attributes:
-        level: ZSTD level; 1 packs a tile in a tenth of the time of 9 and to nearly the same size.
+        level: ZSTD level; 1 packs a tile in a tenth of the time of 9 and to nearly the same size;
+            0 does not pack it.
         block: Side of the file's tiles in pixels, a multiple of 16.
         interleave: `band` where bands are read one by one, `pixel` where together.
     """
@@ -90,10 +91,9 @@ class Profile:
     def options(self, dtype: Any) -> dict[str, Any]:
         """GDAL's creation options; floating point takes predictor 3, integers predictor 2."""
         predictor = 3 if np.issubdtype(np.dtype(dtype), np.floating) else 2
+        packed = {"compress": "zstd", "zstd_level": self.level, "predictor": predictor}
         return {
-            "compress": "zstd",
-            "zstd_level": self.level,
-            "predictor": predictor,
+            **(packed if self.level else {}),
             "tiled": True,
             "blockxsize": self.block,
             "blockysize": self.block,

@@ -12,6 +12,7 @@ from networks import conv, decode, graph, small_cnn, undecided
 from wire_interpreter import Band, evaluate
 
 from water_gee.deploy import build_ee
+from water_gee.deploy.limits import measure
 from water_gee.errors import DeployError, UnsupportedLayerError
 from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
@@ -85,7 +86,7 @@ def test_keras_and_the_serialised_network_agree(rng, network, expression):
 
 def test_the_serialised_network_is_small_and_flat(expression):
     """It was made at Python's default depth of recursion."""
-    size = build_ee.measure(expression)
+    size = measure(expression)
     assert size.bytes < 2_200_000
     assert size.nesting <= 70
     assert size.calls < 7_200
@@ -207,5 +208,5 @@ def test_a_layer_without_a_form_is_refused_before_anything_is_built(ee):
 
 
 def test_an_expression_is_measured():
-    size = build_ee.measure({"a": [{"functionName": "f", "arguments": {}}], "b": "x"})
+    size = measure({"a": [{"functionName": "f", "arguments": {}}], "b": "x"})
     assert size == build_ee.Size(bytes=57, calls=1, nesting=4)

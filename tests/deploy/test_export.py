@@ -9,7 +9,7 @@ import pytest
 from networks import small_cnn, undecided
 from tiny_service import TinyService, destination_of, properties_of
 
-from water_gee.deploy import export, request, tasks
+from water_gee.deploy import export, limits, tasks
 from water_gee.deploy.export import deploy_to_gee
 from water_gee.errors import (
     AssetIdError,
@@ -270,7 +270,7 @@ def test_a_folder_that_does_not_exist_is_named(trained, service):
 
 
 def test_a_request_over_the_limit_is_not_sent(trained, service, monkeypatch):
-    monkeypatch.setattr(request, "MAX_REQUEST_BYTES", 10_000)
+    monkeypatch.setattr(limits, "MAX_REQUEST_BYTES", 10_000)
     with pytest.raises(DeployError, match=r"has [\d,]+ bytes .* takes 10,000 and 100"):
         deploy_to_gee(trained, ASSET, progress=False)
     assert nothing_was_left_behind(service)

@@ -13,6 +13,7 @@ from networks import conv, graph, small_cnn, undecided
 from water_gee.deploy import build_ee, matrix
 from water_gee.deploy.graph import Node
 from water_gee.deploy.layers import run_numpy
+from water_gee.deploy.limits import measure
 from water_gee.deploy.matrix import MATRIX, array_bytes
 from water_gee.errors import DeployError
 from water_gee.training.network import pixel_cnn
@@ -66,7 +67,7 @@ def test_the_expression_is_small_flat_and_of_known_calls(image):
     for variable in network.weights:
         variable.assign(weights(variable.shape))
     expression = on_the_wire(build_ee.to_ee(network, image, form="matrix"))
-    size = build_ee.measure(expression)
+    size = measure(expression)
     assert size.bytes <= 600_000
     assert size.calls <= 130
     assert size.nesting <= 70
@@ -177,7 +178,7 @@ def test_a_network_too_large_for_a_form_gets_the_next_or_is_refused(image, monke
     monkeypatch.setattr(build_ee, "RESERVE_BYTES", 0)
     monkeypatch.setattr(build_ee, "_SMALL", 0)
     sizes = {
-        form: build_ee.measure(on_the_wire(build_ee.to_ee(network, image, form=form))).bytes
+        form: measure(on_the_wire(build_ee.to_ee(network, image, form=form))).bytes
         for form in ("kernels", "matrix")
     }
     assert sizes["matrix"] < sizes["kernels"]
@@ -194,9 +195,7 @@ def test_a_network_too_large_for_a_form_gets_the_next_or_is_refused(image, monke
 def test_rounded_weights_are_shorter_text(image):
     network = undecided(small_cnn())
     exact, short = (
-        build_ee.measure(
-            on_the_wire(build_ee.to_ee(network, image, form="matrix", digits=digits))
-        ).bytes
+        measure(on_the_wire(build_ee.to_ee(network, image, form="matrix", digits=digits))).bytes
         for digits in (None, 3)
     )
     assert short < exact

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from emulated import ASSET, Emulated
 
-from water_gee.deploy.build_ee import measure, to_ee
+from water_gee.deploy.build_ee import to_ee
 from water_gee.deploy.layers import margins
+from water_gee.deploy.limits import measure
 from water_gee.deploy.passes import simplify
 from water_gee.deploy.read_keras import read
 from water_gee.training.backend import keras

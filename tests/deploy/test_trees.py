@@ -18,7 +18,8 @@ from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScal
 from studio import Studio
 
 from water_gee.deploy import read_trees, trees
-from water_gee.deploy.build_ee import measure, to_ee
+from water_gee.deploy.build_ee import to_ee
+from water_gee.deploy.limits import measure
 from water_gee.deploy.trees import is_tree_model, tree_strings, trees_to_ee
 from water_gee.errors import DeployError, MissingExtraError, UnsupportedLayerError
 

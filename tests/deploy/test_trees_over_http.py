@@ -13,7 +13,7 @@ from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 
 from water_gee import emulator, raster, session, to_ee
 from water_gee.deploy import tree_tables, trees
-from water_gee.deploy.build_ee import measure
+from water_gee.deploy.limits import measure
 from water_gee.deploy.service import fetch
 from water_gee.deploy.tree_parity import check_trees
 from water_gee.deploy.trees import tree_strings, trees_to_ee

@@ -11,6 +11,7 @@ from emulated import ASSET, Emulated, on_the_wire
 from networks import conv, graph, small_cnn, undecided
 
 from water_gee.deploy import build_ee, matrix, weights
+from water_gee.deploy.limits import measure
 from water_gee.errors import AssetIdError, DeployError
 from water_gee.training.network import pixel_cnn
 
@@ -63,7 +64,7 @@ def test_the_map_is_keras_with_the_weights_elsewhere(emulated, image, network, t
 
 def test_the_request_is_small_and_calls_what_is_listed(image, network, table):
     expression = on_the_wire(build_ee.to_ee(network, image, form="assets", weights_asset=table))
-    size = build_ee.measure(expression)
+    size = measure(expression)
     assert size.bytes <= 20_000
     assert size.nesting <= 70
     known = build_ee.EE_FUNCTIONS | matrix.FUNCTIONS | weights.FUNCTIONS | {"Image.load"}
@@ -169,7 +170,7 @@ def test_what_is_no_table_is_refused_in_a_line(emulated, image):
 
 
 def test_more_weights_than_a_request_takes_are_refused(emulated, monkeypatch):
-    monkeypatch.setattr(build_ee, "MAX_REQUEST_BYTES", 1_000)
+    monkeypatch.setattr(weights, "MAX_REQUEST_BYTES", 1_000)
     with pytest.raises(DeployError, match=r"in one request; round them \(digits=4\)"):
         weights.store_weights(undecided(small_cnn()), f"{TABLE}_large")
 

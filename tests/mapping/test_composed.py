@@ -164,6 +164,6 @@ def test_a_cluster_does_not_compose(trained, tiny_catalog, box, tmp_path):
     from water_gee.mapping.sources import Opened
 
     with composed.opened(tiny_catalog, RECIPE, 3, box, None) as (reader, within):
-        features = Opened(reader, within, None, reader.identity, clipped=True)
+        features = Opened(reader, within, None, reader.identity, reader.recipe, clipped=True)
         with pytest.raises(ClusterError, match="mapped without --dask"):
             _on_disk(None, features)

@@ -93,7 +93,7 @@ def test_a_raster_smaller_than_one_window_is_not_classified_at_all(trained):
 
 def test_how_a_raster_is_cut_changes_no_bit(trained):
     """Crops at odd places against the whole, across the seams of blocks."""
-    values = features(BLOCK + 60, BLOCK + 80)
+    values = features(BLOCK[0] + 60, BLOCK[1] + 80)
     water, probability = classify(trained.network, values)
     for row, col, height, width in ((1, 2, 150, 140), (37, 61, 271, 270), (200, 210, 100, 90)):
         part = np.s_[row : row + height, col : col + width]

@@ -11,8 +11,6 @@ connected service before anything is exported.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from water_gee.deploy import matrix, read_h5, read_sklearn, trees, weights
 from water_gee.deploy.graph import INPUT, LayerGraph
 from water_gee.deploy.kernels import KERNELS, cat
 from water_gee.deploy.layers import extents, margins
+from water_gee.deploy.limits import MAX_NESTING, MAX_REQUEST_BYTES, measure
 from water_gee.deploy.passes import simplify
 from water_gee.errors import DeployError
 from water_gee.training.model import TrainedModel, resolve
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from water_gee.deploy.graph import Node
+    from water_gee.deploy.limits import Size
 
     Rule = Callable[[Node, Sequence[ee.Image]], ee.Image]
 
@@ -49,13 +49,6 @@ EE_FUNCTIONS = frozenset(
 WATER_BAND = "water"
 PROBABILITY_BAND = "probability"
 
-MAX_REQUEST_BYTES = 10_485_760
-"""The service's limit of a request body (developers.google.com/earth-engine/guides/usage)."""
-
-MAX_NESTING = 100
-"""How deep JSON may nest; from a comment in the client's own serialiser."""
-
-
 RESERVE_BYTES = 65_536
 """Kept free in a request for what an export puts around the expression: region, properties."""
 
@@ -71,21 +64,6 @@ _SMALL = 50_000
 
 _LEAST_BYTES = {"kernels": 30, "matrix": 4}
 """Bytes that a weight takes at least; what cannot fit is not even written out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How large an expression is.
-
-    Attributes:
-        bytes: Of its JSON, as the client sends it.
-        calls: Function calls in it.
-        nesting: Its deepest nesting of JSON objects and arrays.
-    """
-
-    bytes: int
-    calls: int
-    nesting: int
 
 
 def to_ee(
@@ -135,6 +113,11 @@ def to_ee(
     if form not in (AUTO, *FORMS):
         raise DeployError(f"no form {form!r}; there are {', '.join((AUTO, *FORMS))}")
     if trees.is_tree_model(model):
+        if form != AUTO or digits is not None or weights_asset is not None:
+            raise DeployError(
+                "form, digits and weights_asset are for networks, and this is a model of trees; "
+                "leave them out, or see water_gee.deploy.trees.trees_to_ee"
+            )
         return trees.trees_to_ee(model, image, probability=probability)
     network, features = features_of(model, image, same_as_valid=same_as_valid)
     graph = prepared(network, digits)
@@ -266,22 +249,6 @@ def read_graph(network: Any, *, same_as_valid: bool = False) -> LayerGraph:
     from water_gee.deploy import read_keras  # loads TensorFlow
 
     return read_keras.read(network, same_as_valid=same_as_valid)
-
-
-def measure(expression: Mapping[str, Any]) -> Size:
-    """Measure an expression as `ee.serializer.encode` gives it."""
-    calls, deepest = 0, 0
-    stack: list[tuple[Any, int]] = [(expression, 1)]
-    while stack:
-        value, depth = stack.pop()
-        deepest = max(deepest, depth)
-        if isinstance(value, dict):
-            calls += "functionName" in value or "functionReference" in value
-            children: list[Any] = list(value.values())
-        else:
-            children = list(value)
-        stack.extend((child, depth + 1) for child in children if isinstance(child, (dict, list)))
-    return Size(len(json.dumps(expression)), calls, deepest)
 
 
 def fits(size: Size) -> bool:

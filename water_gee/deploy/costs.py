@@ -14,18 +14,15 @@ from water_gee.deploy import matrix, weights
 from water_gee.deploy.build_ee import (
     AUTO,
     FORMS,
-    MAX_NESTING,
-    MAX_REQUEST_BYTES,
     RULES,
-    Size,
     features_of,
     fits,
     least_bytes,
-    measure,
     prepared,
     table_rules,
     water_map,
 )
+from water_gee.deploy.limits import MAX_NESTING, MAX_REQUEST_BYTES, Size, measure
 from water_gee.errors import DeployError
 from water_gee.training.model import TrainedModel
 

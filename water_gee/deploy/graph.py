@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from water_gee.training.model import TrainedModel
+
     Array = npt.NDArray[Any]
 
 INPUT = "input"
@@ -144,3 +146,9 @@ class LayerGraph:
                 digest.update(array.tobytes())
         digest.update(str(place[self.output]).encode())
         return digest.hexdigest()
+
+
+def digest_of(trained: TrainedModel) -> str:
+    """Tells a network from others, in whichever kind of file it came."""
+    network: Any = trained.network
+    return network.digest() if isinstance(network, LayerGraph) else trained.digest()

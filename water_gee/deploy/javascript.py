@@ -18,20 +18,12 @@ import shapely
 from water_gee import session
 from water_gee._version import __version__
 from water_gee.deploy import javascript_text as js
-from water_gee.deploy.build_ee import (
-    AUTO,
-    MAX_NESTING,
-    MAX_REQUEST_BYTES,
-    PROBABILITY_BAND,
-    WATER_BAND,
-    Size,
-    measure,
-    to_ee,
-)
-from water_gee.deploy.graph import LayerGraph
+from water_gee.deploy.build_ee import AUTO, PROBABILITY_BAND, WATER_BAND, to_ee
+from water_gee.deploy.graph import digest_of
 from water_gee.deploy.javascript_calls import Client
 from water_gee.deploy.javascript_statements import Script, script
 from water_gee.deploy.javascript_wire import with_parameters
+from water_gee.deploy.limits import check_size
 from water_gee.deploy.network import resolve_with
 from water_gee.errors import DeployError
 from water_gee.files import write_bytes
@@ -44,6 +36,7 @@ if TYPE_CHECKING:
 
     from shapely.geometry.base import BaseGeometry
 
+    from water_gee.deploy.limits import Size
     from water_gee.imagery.recipe import Recipe
     from water_gee.training.model import TrainedModel
 
@@ -133,7 +126,7 @@ def to_javascript(
             subject = _of_model(trained, aoi, years, options, probability=probability)
         client = Client(ee.ApiFunction.allSignatures())
         expressions = [_encoded(image) for image in subject.images.values()]
-    size = _checked(expressions[0])
+    size = check_size(expressions[0], "the map's expression")
     if len(expressions) == 1:
         written = script(expressions[0], client, MAP, _NAMES)
         calls: list[str] = []
@@ -198,12 +191,6 @@ def _of_model(
     return _Subject(images, trained, whole, _area(trained, aoi), form, probability)
 
 
-def _digest(trained: TrainedModel) -> str:
-    """Tells the network from others, in whichever kind of file it came."""
-    network: Any = trained.network
-    return network.digest() if isinstance(network, LayerGraph) else trained.digest()
-
-
 def _area(trained: TrainedModel, aoi: Any) -> BaseGeometry | None:
     if aoi is not None:
         return read_aoi(aoi)
@@ -215,17 +202,6 @@ def _area(trained: TrainedModel, aoi: Any) -> BaseGeometry | None:
 def _encoded(image: ee.Image) -> dict[str, Any]:
     encoded: dict[str, Any] = ee.serializer.encode(image)
     return encoded
-
-
-def _checked(expression: dict[str, Any]) -> Size:
-    size = measure(expression)
-    if size.bytes > MAX_REQUEST_BYTES or size.nesting > MAX_NESTING:
-        raise DeployError(
-            f"the map's expression has {size.bytes:,} bytes and nests {size.nesting} deep; the "
-            f"service takes {MAX_REQUEST_BYTES:,} and {MAX_NESTING}; use another form, fewer "
-            "digits or a smaller network"
-        )
-    return size
 
 
 # ------------------------------------------------------------------------------------- the page
@@ -252,7 +228,7 @@ def _header(subject: _Subject, size: Size) -> list[str]:
         "",
     ]
     if subject.model is not None and subject.recipe is not None:
-        lines += [f"model   {_digest(subject.model)}", f"recipe  {subject.recipe.digest()}"]
+        lines += [f"model   {digest_of(subject.model)}", f"recipe  {subject.recipe.digest()}"]
         fields = subject.recipe.to_dict()
         lines += [f"        {name}: {json.dumps(value)}" for name, value in fields.items()]
         lines += [f"form    {subject.form}"]
@@ -317,7 +293,7 @@ def _export(subject: _Subject) -> list[str]:
         if len(subject.images) > 1:
             recipe = recipe.replace(years=recipe.years[-1:])
         about = {
-            "water_gee_model": _digest(subject.model),
+            "water_gee_model": digest_of(subject.model),
             "water_gee_recipe": json.dumps(recipe.to_dict(), sort_keys=True),
             "water_gee_version": __version__,
         }

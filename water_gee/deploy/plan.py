@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee._version import __version__
 from water_gee.deploy.assets import JOB, check_id
-from water_gee.deploy.graph import LayerGraph
+from water_gee.deploy.graph import digest_of
 from water_gee.deploy.tiles import Area, Tile, cut
 from water_gee.errors import DeployError
 from water_gee.imagery.aoi import read_aoi
@@ -269,7 +269,7 @@ def plan_for(
     recipes = _recipes(trained.recipe, years)
     area = area_of(trained, aoi)
     tiles = cut(area, max_pixels)
-    facts: dict[str, Any] = {"model": _digest(trained), "probability": probability}
+    facts: dict[str, Any] = {"model": digest_of(trained), "probability": probability}
     if digits is not None:
         facts["digits"] = digits
     several = len(recipes) > 1 or len(tiles) > 1
@@ -347,12 +347,6 @@ def area_of(trained: TrainedModel, aoi: Any) -> Area:
     if not cells:
         raise DeployError("the model's record names no cells to map; give the area to map")
     return Area.of(cells)
-
-
-def _digest(trained: TrainedModel) -> str:
-    """Tells the network from others, in whichever kind of file it came."""
-    network: Any = trained.network
-    return network.digest() if isinstance(network, LayerGraph) else trained.digest()
 
 
 def _recipes(recipe: Recipe, years: int | Iterable[int] | None) -> tuple[Recipe, ...]:

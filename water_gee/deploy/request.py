@@ -8,7 +8,8 @@ import ee
 from ee import batch, data
 
 from water_gee.deploy import graft
-from water_gee.deploy.build_ee import MAX_NESTING, MAX_REQUEST_BYTES, WATER_BAND, measure
+from water_gee.deploy.build_ee import WATER_BAND
+from water_gee.deploy.limits import check_size
 from water_gee.deploy.service import asking
 from water_gee.errors import DeployError
 from water_gee.imagery import composite
@@ -67,13 +68,7 @@ class Requests:
         Raises:
             DeployError: It is too large, or nested too deep.
         """
-        size = measure(self.request(wanted)["expression"])
-        if size.bytes > MAX_REQUEST_BYTES or size.nesting > MAX_NESTING:
-            raise DeployError(
-                f"the request for {wanted.asset_id} has {size.bytes:,} bytes and nests "
-                f"{size.nesting} deep; the service takes {MAX_REQUEST_BYTES:,} and {MAX_NESTING}; "
-                "give another form, a simpler area, or a smaller network"
-            )
+        check_size(self.request(wanted)["expression"], f"the request for {wanted.asset_id}")
 
     def _stock(self, recipe: Recipe) -> dict[str, Any]:
         if recipe not in self._stocks:

@@ -19,6 +19,7 @@ import ee
 from water_gee.deploy import read_trees, tree_tables, tree_text
 from water_gee.deploy.activations import ACTIVATIONS
 from water_gee.deploy.kernels import cat
+from water_gee.deploy.limits import MAX_REQUEST_BYTES
 from water_gee.deploy.model_kinds import place_of_water
 from water_gee.errors import DeployError, MissingExtraError
 
@@ -44,9 +45,6 @@ WATER_BAND = "water"
 PROBABILITY_BAND = "probability"
 CLASS_BAND = "class"
 VALUE_BAND = "prediction"
-
-MAX_REQUEST_BYTES = 10_485_760
-"""The service's limit of a request body (developers.google.com/earth-engine/guides/usage)."""
 
 ROOM = 400_000
 """Bytes of a request left to the features and what is asked of the map."""

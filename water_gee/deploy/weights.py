@@ -24,6 +24,7 @@ from ee import batch, data
 
 from water_gee.deploy.assets import check_id
 from water_gee.deploy.kernels import numbers
+from water_gee.deploy.limits import MAX_REQUEST_BYTES
 from water_gee.deploy.matrix import rules
 from water_gee.deploy.service import asking
 from water_gee.errors import DeployError
@@ -148,7 +149,7 @@ def store_weights(
         DeployError: The weights are too many for one request, or the service refused.
         UnsupportedLayerError: A layer that has no Earth Engine form.
     """
-    from water_gee.deploy.build_ee import MAX_REQUEST_BYTES, prepared
+    from water_gee.deploy.build_ee import prepared
 
     target = check_id(asset_id)
     graph = prepared(model, digits)
@@ -216,7 +217,9 @@ def check(asset_id: str, graph: LayerGraph) -> None:
         found: Any = ee.List([table.size(), own.size()]).getInfo()
     rows, mine = (int(one) for one in found)
     if mine != len(rows_of(graph)):
-        whose = "another network" if not mine else f"this network only in part ({mine} rows)"
+        whose = "another network" if rows else "no network"
+        if mine:
+            whose = f"this network only in part ({mine} rows)"
         raise DeployError(
             f"{target} holds {rows} rows of weights, of {whose}; {store}, with the same digits "
             "as the map"

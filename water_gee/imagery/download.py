@@ -245,7 +245,7 @@ def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArra
     Args:
         image: Its bands are `names`; masked pixels come as 0.
         names: Of the bands, in order.
-        grid: The window, north up.
+        grid: The window.
 
     Returns:
         A structured array `(row, col)`, one field for each band.
@@ -255,22 +255,17 @@ def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArra
     """
     from ee import data
 
-    t, (rows, cols) = grid.transform, grid.shape
+    steps = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
+    known = {"crsCode": grid.crs} if grid.crs.startswith("EPSG:") else {"crsWkt": grid.crs}
+    rows, cols = grid.shape
     answer = data.computePixels(
         {
             "expression": image,
             "fileFormat": "NPY",
             "grid": {
                 "dimensions": {"width": cols, "height": rows},
-                "affineTransform": {
-                    "scaleX": t.a,
-                    "shearX": 0,
-                    "translateX": t.c,
-                    "shearY": 0,
-                    "scaleY": t.e,
-                    "translateY": t.f,
-                },
-                "crsCode": grid.crs,
+                "affineTransform": dict(zip(steps, grid.transform[:6], strict=True)),
+                **known,
             },
         }
     )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     ByteArray = npt.NDArray[np.uint8]
 
-BLOCK = 256
-"""Side of the blocks that the network is given, halo not counted, in pixels."""
+BLOCK = (256, 512)
+"""Rows and columns of the blocks that the network is given, halo not counted: larger ones take less
+of the work for halos (256 x 256: 4.7%, these 3.6%, 512 x 512: 2.4%), and more memory."""
 
 
 class Classifier:
@@ -36,16 +37,16 @@ class Classifier:
 
     def __init__(self, network: Any) -> None:
         self.halo, self._features = _shape_of(network)
-        side = BLOCK + 2 * self.halo
+        shape = (self._features, BLOCK[0] + 2 * self.halo, BLOCK[1] + 2 * self.halo)
         # One array for all blocks: memory that is asked for anew costs more than the copy.
-        self._given = _aligned((self._features, side, side))
+        self._given = _aligned(shape)
 
         def probability(features: Any) -> Any:
             channels_last = tf.transpose(features, (1, 2, 0))[tf.newaxis]
             return network(channels_last, training=False)[0, :, :, 0]
 
         signature = [tf.TensorSpec(self._given.shape, tf.float32)]
-        self._block = tf.function(probability, input_signature=signature)
+        self._block = tf.function(probability, input_signature=signature).get_concrete_function()
 
     def __call__(self, features: FloatArray) -> tuple[ByteArray, FloatArray]:
         """Classify; see `classify`."""
@@ -57,8 +58,8 @@ class Classifier:
         water = np.full(features.shape[1:], NOT_OBSERVED, np.uint8)
         probability = np.full(features.shape[1:], np.nan, np.float32)
         rows, cols = (size - 2 * self.halo for size in features.shape[1:])
-        for row in range(0, rows, BLOCK):
-            for col in range(0, cols, BLOCK):
+        for row in range(0, rows, BLOCK[0]):
+            for col in range(0, cols, BLOCK[1]):
                 self._fill(water, probability, features, row, col)
         return water, probability
 
@@ -67,8 +68,7 @@ class Classifier:
     ) -> None:
         """Put one block into the results; `(row, col)` is the corner of its windows."""
         given, halo = self._given, self.halo
-        side = BLOCK + 2 * halo
-        part = features[:, row : row + side, col : col + side]
+        part = features[:, row : row + given.shape[1], col : col + given.shape[2]]
         rows, cols = part.shape[1:]
         given[:, :rows, :cols] = part
         given[:, rows:], given[:, :, cols:] = 0, 0

@@ -91,12 +91,13 @@ class Composed:
         header: The lattice's pixels around the area, and the bands: features, then `inside`.
         within: The area's rectangle.
         identity: Recipe, area and the scenes that the composite is made of.
+        recipe: That of the composite, its years included.
     """
 
     threads = THREADS
 
     def __init__(self, recipe: Recipe, area: Area, halo: int, image: Any, scenes: str) -> None:
-        self._recipe, self._area, self._image = recipe, area, image
+        self.recipe, self._area, self._image = recipe, area, image
         self._lattice = Lattice.of(recipe)
         west, north, east, south = _pixels(area, self._lattice)
         limits = self._lattice.limit(180), self._lattice.limit(90)
@@ -116,7 +117,7 @@ class Composed:
         """Features and `inside` of a window, `float32 (band, row, col)`, NaN where not observed."""
         from water_gee.imagery import composite
 
-        recipe, grid = self._recipe, self._grid(window)
+        recipe, grid = self.recipe, self._grid(window)
         values = np.full((len(recipe.features) + 1, *grid.shape), np.nan, np.float32)
         values[-1] = 0
         if not self._area.intersects(shapely.box(*grid.bounds)):

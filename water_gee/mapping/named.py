@@ -13,7 +13,6 @@ global 10 m land use land cover mapping, Scientific Data 9, 251.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from rasterio.warp import transform_bounds
 
 from water_gee import session
 from water_gee.errors import DownloadError, RasterError
+from water_gee.imagery.download import MAX_REQUEST_BYTES, request_pixels
 from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
 from water_gee.mapping.stac import season
 
@@ -43,9 +43,6 @@ NAMES = {
 
 OCCURRENCE = 50
 """Percent of observations from which `jrc` is water."""
-
-MAX_REQUEST_BYTES = 48 * 1024 * 1024
-"""Uncompressed pixels of one computePixels request, from its reference page."""
 
 
 def asset_of(name: str) -> str | None:
@@ -76,31 +73,16 @@ class Served:
             DownloadError: The service refuses, or answers something else.
             SessionError: It has gone.
         """
-        from ee import data
         from ee.ee_exception import EEException
 
         if window.height * window.width > MAX_REQUEST_BYTES:
             raise DownloadError(f"a window of {window.height} x {window.width} is too large to ask")
         part = self.grid.window(window.row, window.col, window.height, window.width)
-        names = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
-        place = {"crsCode": part.crs} if part.crs.startswith("EPSG:") else {"crsWkt": part.crs}
-        request = {
-            "expression": self.image,
-            "fileFormat": "NPY",
-            "grid": {
-                "dimensions": {"width": window.width, "height": window.height},
-                "affineTransform": dict(zip(names, part.transform[:6], strict=True)),
-                **place,
-            },
-        }
         try:
             with session.talking():
-                answer = data.computePixels(request)
-        except EEException as error:
+                pixels = request_pixels(self.image, ("water",), part)
+        except (EEException, DownloadError) as error:
             raise DownloadError(f"{self.name}: {' '.join(str(error).split())}") from error
-        pixels = np.load(io.BytesIO(answer))
-        if pixels.dtype.names != ("water",) or pixels.shape != part.shape:
-            raise DownloadError(f"{self.name}: asked for {part.shape}, got {pixels.shape}")
         values = np.asarray(pixels["water"], dtype=np.uint8)
         if not np.isin(values, (LAND, WATER, NOT_OBSERVED)).all():
             raise DownloadError(f"{self.name}: the answer holds other values than 0, 1 and 255")

@@ -20,6 +20,7 @@ from water_gee._version import __version__
 from water_gee.errors import RasterError
 from water_gee.files import remove_leftovers
 from water_gee.imagery.store import COLORS, NOT_OBSERVED
+from water_gee.mapping import stac
 from water_gee.mapping.classifier import BLOCK, Classifier, classify
 from water_gee.mapping.sources import opened
 from water_gee.training.model import TrainedModel, resolve
@@ -65,7 +66,8 @@ def predict(
             - the folder of an emulator's catalogue, or a session: season and features are composed
               by the service by the model's recipe, and nothing is kept of them.
         out: The map, a Cloud-Optimized GeoTIFF: uint8, 0 land, 1 water, 255 not observed, with a
-            colour table. It appears whole or not at all. With a folder, which is made where it does
+            colour table. It appears whole or not at all; beside it a STAC item (`.json`) and a
+            style for QGIS (`.qml`), where it has a CRS. With a folder, which is made where it does
             not exist, maps are `SCENE_water.tif`, and `maps.csv` says what became of each.
         probability: Whether to write the probability of water beside it, float32, NaN where not
             observed, as `OUT_probability.tif`.
@@ -150,7 +152,7 @@ class Mapper:
         """Make one map."""
         remove_leftovers(target.parent)
         with self.opened(source) as features:
-            outputs, key = self.outputs(target), self.key(features)
+            outputs, key = self.outputs(target, features), self.key(features)
             job = pipeline.plan(
                 features.reader.header,
                 outputs,
@@ -170,17 +172,19 @@ class Mapper:
                     bar = bar_of("map", "window") if self.progress else None
                     pipeline.compute(job, job.missing, features.reader, function, bar)
                 pipeline.assemble(job)
+            if job.grid.crs:
+                stac.write_item(target)
 
     def opened(self, source: Source) -> contextlib.AbstractContextManager[Opened]:
         """The source, checked against the model's recipe."""
         recipe, halo = self.trained.recipe, self.classifier.halo
         return opened(source, recipe, halo, self.aoi, self.years)
 
-    def outputs(self, target: Path) -> list[raster.Output]:
-        """The files of a map."""
+    def outputs(self, target: Path, features: Opened) -> list[raster.Output]:
+        """The rasters of a map."""
         tags = {
             "water_gee_model": self.trained.digest(),
-            "water_gee_recipe": json.dumps(self.trained.recipe.to_dict(), sort_keys=True),
+            "water_gee_recipe": json.dumps(features.recipe.to_dict(), sort_keys=True),
             "water_gee_version": __version__,
         }
         names = ("water",)
@@ -196,7 +200,7 @@ class Mapper:
         facts = (
             self.trained.digest(),
             self.trained.network.to_json(),
-            self.trained.recipe.digest(),
+            features.recipe.digest(),
             BLOCK,
             features.identity,
             repr(features.nodata),

@@ -101,7 +101,7 @@ def map_scenes(mapper: Mapper, sources: Sequence[Path | str | TileStore], folder
 def _one(mapper: Mapper, source: Any, target: Path, row: Row, before: Row | None) -> None:
     with mapper.opened(source) as features:
         row.key = mapper.key(features)
-    made = [output.path for output in mapper.outputs(target)]
+        made = [output.path for output in mapper.outputs(target, features)]
     if (
         before is not None
         and before.state != "failed"

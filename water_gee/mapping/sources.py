@@ -45,6 +45,7 @@ class Opened:
         within: The part to map; what lies around it is read for its neighbourhood only.
         nodata: What stands for not observed, besides NaN.
         identity: Changes when the pixels do: names, sizes and times of files, or scenes.
+        recipe: What the pixels were made with; of files, which do not say it, that of the model.
         path: The file, where it is one.
         text: The VRT, where it is several.
         clipped: Whether a last band says which pixels lie in the area asked for.
@@ -54,6 +55,7 @@ class Opened:
     within: Window | None
     nodata: float | None
     identity: tuple[Any, ...]
+    recipe: Recipe
     path: Path | None = None
     text: str | None = None
     clipped: bool = False
@@ -89,7 +91,7 @@ def opened(
         isinstance(source, (str, Path)) and composed.is_catalog(source)
     ):
         with composed.opened(source, recipe, halo, aoi, years) as (reader, within):
-            yield Opened(reader, within, None, reader.identity, clipped=True)
+            yield Opened(reader, within, None, reader.identity, reader.recipe, clipped=True)
         return
     if aoi is not None or years is not None:
         raise AoiError(
@@ -97,7 +99,7 @@ def opened(
             "them out, or name a catalogue"
         )
     if isinstance(source, TileStore):
-        with _mosaic(*_tiles(source, recipe), recipe) as mosaic:
+        with _mosaic(*_tiles(source, recipe), source.recipe) as mosaic:
             yield mosaic
     elif isinstance(source, (str, Path)):
         path = Path(source)
@@ -107,7 +109,7 @@ def opened(
         else:
             header = _checked(path, recipe)
             with FileReader(path) as reader:
-                yield Opened(reader, None, header.nodata, (_identity(path),), path=path)
+                yield Opened(reader, None, header.nodata, (_identity(path),), recipe, path=path)
     else:
         paths = [Path(path) for path in source]
         if not paths:
@@ -245,4 +247,4 @@ def _mosaic(
     files = {piece.path: None for piece in pieces}
     identity = (text, *(_identity(path) for path in files))
     with MemoryFile(text.encode(), ext=".vrt") as memory, FileReader(memory.name) as reader:
-        yield Opened(reader, within, nodata, identity, text=text)
+        yield Opened(reader, within, nodata, identity, recipe, text=text)
