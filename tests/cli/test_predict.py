@@ -68,9 +68,7 @@ def test_a_stack_is_mapped_and_the_map_named(call, model):
     )
     assert (status, out, err) == (0, "map.tif\n", "")
     assert sorted(path.name for path in Path().iterdir()) == [
-        "a.tif",
-        "map.tif",
-        "map_probability.tif",
+        *("a.tif", "map.json", "map.qml", "map.tif", "map_probability.tif")
     ]
 
 

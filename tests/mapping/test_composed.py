@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
@@ -66,7 +68,16 @@ def test_a_map_of_a_catalogue_is_that_of_its_tiles(trained, tiny_catalog, box, t
     step = float(RECIPE.pixel_degrees)
     assert found.grid.transform.a == step
     np.testing.assert_array_equal(found.values[0], expected(trained, tile, found))
-    assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.json", "map.qml", "map.tif"]
+
+
+def test_a_map_of_another_year_than_the_models_says_so(trained, tiny_catalog, box, tmp_path):
+    model = TrainedModel(trained.network, RECIPE.replace(years=(1999,)), {})
+    (year,) = RECIPE.years
+    out = predict(model, tiny_catalog, tmp_path / "map.tif", aoi=box, years=year, progress=False)
+    assert json.loads(raster.describe(out).tags["water_gee_recipe"])["years"] == [year]
+    item = json.loads(out.with_suffix(".json").read_text())
+    assert item["properties"]["start_datetime"].startswith(str(year))
 
 
 def test_windows_asked_one_by_one_make_the_same_map(

@@ -408,7 +408,9 @@ def test_killed_midway_the_next_call_goes_on_from_whole_strips(trained, tmp_path
     predict(model, source, tmp_path / "map.tif", probability=True, progress=False)
     assert counted.calls == 49 - 7 * strips
     made = sorted(path.name for path in tmp_path.iterdir())
-    assert made == ["a.tif", "map.tif", "map_probability.tif", "model.keras"]
+    assert made == [
+        *("a.tif", "map.json", "map.qml", "map.tif", "map_probability.tif", "model.keras")
+    ]
     (tmp_path / "never").mkdir()
     predict(model, source, tmp_path / "never" / "map.tif", probability=True, progress=False)
     for name in ("map.tif", "map_probability.tif"):

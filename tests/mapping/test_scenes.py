@@ -59,10 +59,8 @@ def test_each_scene_gets_a_map_on_its_own_grid(trained, tmp_path):
     folder = predict(trained, scenes, tmp_path / "maps", probability=True, progress=False)
     assert folder == tmp_path / "maps"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "a_water.tif",
-        "a_water_probability.tif",
-        "b_water.tif",
-        "b_water_probability.tif",
+        *("a_water.json", "a_water.qml", "a_water.tif", "a_water_probability.tif"),
+        *("b_water.json", "b_water.qml", "b_water.tif", "b_water_probability.tif"),
         "maps.csv",
     ]
     for path in scenes:
@@ -87,7 +85,8 @@ def test_a_failed_scene_does_not_lose_the_others(trained, tmp_path):
     assert [table[f"{name}_water.tif"]["state"] for name in "abc"] == ["failed", "mapped", "mapped"]
     assert "cannot read" in table["a_water.tif"]["error"]
     made = sorted(path.name for path in (tmp_path / "maps").iterdir())
-    assert made == ["b_water.tif", "c_water.tif", "maps.csv"]
+    maps = [f"{name}_water.{ending}" for name in "bc" for ending in ("json", "qml", "tif")]
+    assert made == [*maps, "maps.csv"]
 
 
 def test_the_next_call_maps_only_what_is_missing_or_has_changed(trained, tmp_path, calls):
