@@ -15,7 +15,6 @@ from water_gee.emulator.nodes import (
     Source,
     Warp,
     pixel_meters,
-    same_place,
 )
 from water_gee.emulator.pixels import Block, Grid, Window, evaluate
 from water_gee.emulator.values import Kernel
@@ -176,8 +175,3 @@ def test_the_mask_of_an_interpolated_pixel_is_the_nearest_pixels():
     np.testing.assert_array_equal(block.mask, mask[:, :19])
     # To the left of the hole the hole has no say.
     assert block.values[5, 5] == VALUES[5, 5]
-
-
-def test_grids_of_the_same_place():
-    assert same_place(GRID, Grid("epsg:32648", GRID.transform))
-    assert not same_place(GRID, GRID.scaled(1))

@@ -25,7 +25,6 @@ from water_gee.emulator.pixels import (
     Window,
     mask_and,
     meters_per_unit,
-    same_crs,
 )
 
 if TYPE_CHECKING:
@@ -473,8 +472,3 @@ def _interpolated(block: Block, have: Window, rows: Values, cols: Values, method
     with np.errstate(all="ignore"):
         values = np.where(share != 0, total / share, 0)
     return Block(values, None if mask.dtype == np.bool_ and mask.all() else mask)
-
-
-def same_place(one: Grid, two: Grid) -> bool:
-    """Say whether two grids are the same grid, pixel for pixel."""
-    return same_crs(one.crs, two.crs) and one.offset(two) == (0, 0)
