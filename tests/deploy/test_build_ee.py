@@ -12,7 +12,7 @@ from networks import conv, decode, graph, small_cnn, undecided
 from wire_interpreter import Band, evaluate
 
 from water_gee.deploy import build_ee
-from water_gee.deploy.limits import measure
+from water_gee.deploy.limits import Size, measure
 from water_gee.errors import DeployError, UnsupportedLayerError
 from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
@@ -209,4 +209,4 @@ def test_a_layer_without_a_form_is_refused_before_anything_is_built(ee):
 
 def test_an_expression_is_measured():
     size = measure({"a": [{"functionName": "f", "arguments": {}}], "b": "x"})
-    assert size == build_ee.Size(bytes=57, calls=1, nesting=4)
+    assert size == Size(bytes=57, calls=1, nesting=4)
