@@ -80,6 +80,12 @@ def fakes(monkeypatch):
     def polygons(source, out):
         out.write_text("polygons")
 
+    def write_item(chart, assets):
+        chart.with_suffix(".qml").write_text("style")
+        item = chart.with_suffix(".json")
+        item.write_text("item")
+        return item
+
     def deploy_to_gee(model, asset_id, aoi, if_exists, progress):
         fake.note("deploy", asset_id=asset_id, overwrite=if_exists == "overwrite")
         fake.assets.add(asset_id)
@@ -94,6 +100,7 @@ def fakes(monkeypatch):
     put("water_gee.training.fit", train=train, EPOCHS=40)
     put("water_gee.mapping.predict", predict=predict)
     put("water_gee.mapping.vectors", polygons=polygons)
+    put("water_gee.mapping.stac", write_item=write_item)
     put("water_gee.mapping.report", write=write)
     put("water_gee.deploy.export", deploy_to_gee=deploy_to_gee)
     current = types.SimpleNamespace(project="local", catalog=None, url="http://127.0.0.1:1")

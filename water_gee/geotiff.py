@@ -78,8 +78,7 @@ class Profile:
     """How pixels are packed into a GeoTIFF.
 
     Attributes:
-        level: ZSTD level; 1 packs a tile in a tenth of the time of 9 and to nearly the same size;
-            0 does not pack it.
+        level: ZSTD level; 1 packs a tile in a tenth of the time of 9 and to nearly the same size.
         block: Side of the file's tiles in pixels, a multiple of 16.
         interleave: `band` where bands are read one by one, `pixel` where together.
     """
@@ -91,9 +90,10 @@ class Profile:
     def options(self, dtype: Any) -> dict[str, Any]:
         """GDAL's creation options; floating point takes predictor 3, integers predictor 2."""
         predictor = 3 if np.issubdtype(np.dtype(dtype), np.floating) else 2
-        packed = {"compress": "zstd", "zstd_level": self.level, "predictor": predictor}
         return {
-            **(packed if self.level else {}),
+            "compress": "zstd",
+            "zstd_level": self.level,
+            "predictor": predictor,
             "tiled": True,
             "blockxsize": self.block,
             "blockysize": self.block,

@@ -440,13 +440,10 @@ class _PartFiles:
         grid = Grid("", Affine(2, 0, 0, 0, -2, 0), (place.height, place.width))
         for path, output in zip(job.paths(part), job.outputs, strict=True):
             plain = Output(path, output.dtype, output.nodata, output.names)
-            # Probabilities are packed to three quarters at best, which is not worth it here.
-            floating = np.issubdtype(np.dtype(output.dtype), np.floating)
-            profile = Profile(level=0 if floating else 1, block=512)
             temporary = temporary_name(path)
             stack = contextlib.ExitStack()
             with writing(output.path):
-                target = stack.enter_context(created(temporary, plain, grid, profile))
+                target = stack.enter_context(created(temporary, plain, grid, Profile(block=512)))
             self._open.append((target, stack, temporary, path))
         self._part = part
 

@@ -133,13 +133,13 @@ def test_a_server_that_is_gone_halfway(refused, tiny_catalog, area, monkeypatch)
     from water_gee.imagery import download
 
     with start(tiny_catalog) as server:
-        began = download._check_season
+        began = download.check_season
 
         def and_then_the_server_dies(*arguments):
             began(*arguments)
             server.stop()
 
-        monkeypatch.setattr(download, "_check_season", and_then_the_server_dies)
+        monkeypatch.setattr(download, "check_season", and_then_the_server_dies)
         line = refused("download", area, "--url", server.url)
     assert "no longer answers" in line
 

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import rasterio
 
 from water_gee import raster, workflow
 from water_gee.demo import run, truth
@@ -135,7 +136,7 @@ def test_the_report_says_synthetic_and_shows_the_scores(first):
     assert "SYNTHETIC" in text
     assert f"{result.scores['map']['iou']:.4f}" in text
     assert "Difference: water map and truth" in text
-    with raster.rasterio.open(result.out / run.TRUTH_RASTER) as file:
+    with rasterio.open(result.out / run.TRUTH_RASTER) as file:
         assert file.tags()["SYNTHETIC"] == "true"
 
 
