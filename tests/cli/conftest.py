@@ -23,3 +23,19 @@ def call(capsys):
     logger = logging.getLogger("water_gee")
     logger.handlers.clear()
     logger.propagate = True
+
+
+@pytest.fixture
+def refused(call):
+    """Run a command that must be refused with status 1; returns its one line."""
+
+    def refused(*arguments):
+        status, out, err = call("-q", *arguments)
+        assert (status, out) == (1, ""), err
+        assert err.startswith("water-gee: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert "please report it" not in err
+        return err
+
+    return refused

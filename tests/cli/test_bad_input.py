@@ -45,22 +45,6 @@ def area(tiny_season):
 
 
 @pytest.fixture
-def refused(call):
-    """Run a command that must be refused with status 1; returns its one line."""
-
-    def refused(*arguments):
-        status, out, err = call("-q", *arguments)
-        assert (status, out) == (1, ""), err
-        assert err.startswith("water-gee: ")
-        assert err.count("\n") == 1
-        assert "Traceback" not in err
-        assert "please report it" not in err
-        return err
-
-    return refused
-
-
-@pytest.fixture
 def scene(tiny_season, tmp_path):
     """A copy of one scene that a test may spoil."""
     return Path(shutil.copytree(tiny_season.scenes[0], tmp_path / tiny_season.scenes[0].name))

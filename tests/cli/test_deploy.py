@@ -86,22 +86,6 @@ def served(catalog, tmp_path):
         server.stop()
 
 
-@pytest.fixture
-def refused(call):
-    """Run a command that must be refused with status 1; returns its one line."""
-
-    def refused(*arguments):
-        status, out, err = call("-q", *arguments)
-        assert (status, out) == (1, ""), err
-        assert err.startswith("water-gee: ")
-        assert err.count("\n") == 1
-        assert "Traceback" not in err
-        assert "please report it" not in err
-        return err
-
-    return refused
-
-
 AREA = "10.001,50.001,10.049,50.049"  # two by two cells
 
 

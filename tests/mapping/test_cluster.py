@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -184,7 +185,7 @@ def test_a_task_carries_names_and_numbers_only(model, tmp_path, monkeypatch):
     assert str(model.path.resolve()) in arguments
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host:8786"])
 def test_where_nobody_answers_is_one_line_within_seconds(model, tmp_path, address):
     source = stack(tmp_path / "a.tif", features(20, 20))
     began = time.monotonic()
@@ -193,6 +194,24 @@ def test_where_nobody_answers_is_one_line_within_seconds(model, tmp_path, addres
     assert time.monotonic() - began < 20
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_lookup_that_hangs_is_left_behind(model, tmp_path, monkeypatch):
+    answered, plain = threading.Event(), socket.getaddrinfo
+
+    def hanging(host, *arguments, **options):
+        if host == "no.such.host":
+            answered.wait(60)
+        return plain(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    monkeypatch.setattr("water_gee.mapping.cluster.ANSWER_SECONDS", 0.5)
+    source = stack(tmp_path / "a.tif", features(20, 20))
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match="no Dask scheduler answers at"):
+        predict(model, source, tmp_path / "map.tif", dask="tcp://no.such.host:8786")
+    assert time.monotonic() - began < 20
+    answered.set()
 
 
 def test_without_dask_the_extra_is_named(model, tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from PIL import Image as Pillow
 from rasterio.io import MemoryFile
 
 from water_gee.emulator.bandfiles import narrowed
@@ -136,23 +135,19 @@ def _nodata(
 
 def to_png(image: Picture, options: Mapping[str, Any]) -> bytes:
     """Return a PNG of one or three bands, transparent where masked."""
-    return _as_driver("PNG", picture(image.blocks, options))
+    return _as_picture("PNG", picture(image.blocks, options))
 
 
 def to_jpeg(image: Picture, options: Mapping[str, Any]) -> bytes:
     """Return a JPEG of one or three bands, black where masked."""
-    return _as_driver("JPEG", picture(image.blocks, options)[:3])
+    return _as_picture("JPEG", picture(image.blocks, options)[:3])
 
 
-def _as_driver(driver: str, pixels: npt.NDArray[np.uint8]) -> bytes:
-    with MemoryFile() as memory, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        bands, height, width = pixels.shape
-        with memory.open(
-            driver=driver, height=height, width=width, count=bands, dtype="uint8"
-        ) as dataset:
-            dataset.write(pixels)
-        return bytes(memory.read())
+def _as_picture(kind: str, pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return the bytes of `(band, row, column)` pixels of three or four bands."""
+    out = io.BytesIO()
+    Pillow.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1))).save(out, kind)
+    return out.getvalue()
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

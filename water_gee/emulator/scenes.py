@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = logging.getLogger(__name__)
+
+_opening = threading.Lock()
+"""Filters of warnings belong to the process: one thread at a time changes them."""
 
 QA_SOURCE = "water_gee:qa_source"
 """Property of an image whose QA_PIXEL did not come with the product."""
@@ -240,7 +244,7 @@ def open_raster(path: Path) -> Iterator[Any]:
         IngestError: It is none.
     """
     try:
-        with warnings.catch_warnings():
+        with _opening, warnings.catch_warnings():
             # Scenes cut out with other tools may have lost their place; the MTL has it.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path)

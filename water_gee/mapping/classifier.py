@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = (256, 512)
 """Rows and columns of the blocks that the network is given, halo not counted: larger ones take less
-of the work for halos (256 x 256: 4.7%, these 3.6%, 512 x 512: 2.4%), and more memory."""
+of the work for halos (256 x 256: 4.7%, these 3.5%, 512 x 512: 2.4%), and more memory."""
 
 
 class Classifier:

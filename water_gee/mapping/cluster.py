@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -50,12 +51,14 @@ class Cluster:
     def __init__(self, address: str) -> None:
         try:
             import distributed
+            from distributed.comm.addressing import get_address_host
         except ImportError as error:
             raise MissingExtraError("distributed", "dask") from error
         self.address = address
         self._distributed: Any = distributed
         with _quiet():
             try:
+                _look_up(get_address_host(address))
                 self._client: Any = self._distributed.Client(
                     address, timeout=ANSWER_SECONDS, set_as_default=False
                 )
@@ -203,6 +206,27 @@ def _in_words(error: BaseException, address: str) -> ClusterError:
             "memory (2 GB each), then run the same again"
         )
     return ClusterError(f"the cluster at {address} failed: {kind}: {text}; run the same again")
+
+
+def _look_up(host: str) -> None:
+    """Ask for a host's address, in a thread that is left behind where no answer comes.
+
+    Dask's own deadline does not hold here: it waits until the system's lookup has given up.
+
+    Raises:
+        OSError: The name is unknown, or nobody says within `ANSWER_SECONDS`.
+    """
+    found: list[Any] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError):
+            found.extend(socket.getaddrinfo(host, None))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    if not found:
+        raise OSError(f"no address is known of {host}")
 
 
 @contextlib.contextmanager

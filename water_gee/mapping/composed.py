@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 from affine import Affine
-from rasterio.features import geometry_mask
 
 from water_gee import session
 from water_gee.errors import AoiError, DownloadError, EmptySeasonError
@@ -122,7 +121,7 @@ class Composed:
         values[-1] = 0
         if not self._area.intersects(shapely.box(*grid.bounds)):
             return values
-        values[-1] = geometry_mask([self._area], grid.shape, grid.transform, invert=True)
+        values[-1] = _inside(self._area, grid)
         names = (*recipe.features, composite.WATER)
         with _refusing():
             pixels = attempts(lambda: request_pixels(self._image, names, grid))
@@ -149,6 +148,22 @@ def _pixels(area: Area, lattice: Lattice) -> tuple[int, int, int, int]:
     if right <= left or high <= low:
         raise AoiError("the area is smaller than a pixel")
     return left, high, right, low
+
+
+def _inside(area: Area, grid: Grid) -> npt.NDArray[np.bool_]:
+    """The pixels whose centre lies in an area.
+
+    rasterio.features.geometry_mask says the same, but hides a warning of its own in a way that
+    other threads undo.
+    """
+    box = shapely.box(*grid.bounds)
+    if area.contains(box):
+        return np.ones(grid.shape, bool)
+    own = shapely.from_wkb(area.wkb)  # what `prepare` makes is not to be shared by threads
+    shapely.prepare(own)
+    (rows, cols), t = grid.shape, grid.transform
+    x, y = t.c + t.a * (np.arange(cols) + 0.5), t.f + t.e * (np.arange(rows) + 0.5)
+    return shapely.contains_xy(own, x[np.newaxis], y[:, np.newaxis])
 
 
 def _footprint(recipe: Recipe) -> Area:
