@@ -178,6 +178,7 @@ def test_every_third_party_import_is_declared():
         "google": "earthengine-api",
         "httplib2": "earthengine-api",
         "affine": "rasterio",
+        "PIL": "pillow",
     }
     own = set(sys.stdlib_module_names) | {"water_gee", "__future__"}
     missing = {

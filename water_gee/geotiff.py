@@ -226,7 +226,7 @@ def opened(path: Path | str) -> Any:
     """
     if isinstance(path, Path) and not path.exists():
         raise RasterError(f"{path}: no such file")
-    with reading(path), _without_warning():
+    with reading(path), unwarned():
         return rasterio.open(path)
 
 
@@ -340,13 +340,16 @@ def _unplaced(grid: Grid) -> Iterator[None]:
     if grid.transform not in (Affine.identity(), Affine.scale(1, -1)):
         yield
         return
-    with _without_warning():
+    with unwarned():
         yield
 
 
 @contextlib.contextmanager
-def _without_warning() -> Iterator[None]:
-    """Open or create a raster that may lie nowhere; one thread at a time changes the filters."""
+def unwarned() -> Iterator[None]:
+    """No warning of rasters that lie nowhere, which rasterio's own functions make as well.
+
+    One thread at a time changes the process's filters: two at once would undo each other's.
+    """
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
@@ -361,8 +364,10 @@ def _crs(text: str) -> CRS | None:
         raise RasterError(f"no coordinate reference system: {text[:80]!r}") from error
 
 
-def to_cog(source: Path | str, target: Path | str, output: Output) -> None:
+def to_cog(source: Path | str, target: Path | str, output: Output, threads: int = 0) -> None:
     """Copy a raster into a Cloud-Optimized GeoTIFF, its tags, names and colours with it.
+
+    `threads` pack blocks; by default one for each core.
 
     Classes are packed at level 6; level 1 packs floating point to nearly the same size in half the
     time.
@@ -377,7 +382,7 @@ def to_cog(source: Path | str, target: Path | str, output: Output) -> None:
         predictor="FLOATING_POINT" if floating else "STANDARD",
         overview_resampling=output.overviews.upper(),
         bigtiff="IF_SAFER",
-        num_threads="ALL_CPUS",
+        num_threads=threads or "ALL_CPUS",
     )
 
 

@@ -9,8 +9,10 @@ call goes on from them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
 import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
 SIZE = 512
 """Side of a window in pixels: that of a block in most Cloud-Optimized GeoTIFFs."""
 
-PANEL = 8
+PANEL = 4
 """Windows in a row of a part. Wider rasters are worked off in panels, which bounds the memory."""
 
 AHEAD = 2
@@ -75,6 +77,9 @@ AHEAD = 2
 
 CACHE_BYTES = (64 << 20, 512 << 20)
 """Least and most for GDAL's block cache, which by default takes 5% of the machine's memory."""
+
+OPEN_PARTS = 8
+"""Parts open at once while they are copied into the outputs."""
 
 LASTING = (KeyboardInterrupt, SystemExit, SessionError, DownloadError, ClusterError)
 """What ends a run that the same call may go on from: finished parts stay."""
@@ -221,12 +226,13 @@ def map_windows(
     within: Window | None = None,
     key: str | None = None,
     progress: Progress | None = None,
+    threads: int = 1,
 ) -> tuple[Path, ...]:
     """Run a function over a raster of any size, window by window, without seams.
 
-    One thread reads ahead, this one calls the function, and another writes; a few windows wait
-    between them, so that memory does not grow with the raster. An error of any of them is raised
-    here.
+    One thread reads ahead, this one or several call the function, and another writes; a few windows
+    wait between them, so that memory does not grow with the raster. An error of any of them is
+    raised here.
 
     Args:
         source: The raster to read.
@@ -243,6 +249,8 @@ def map_windows(
         key: Says all that the pixels depend on: the source's content and the function. With it,
             what a killed run has finished is not computed again; without, every call starts anew.
         progress: Wraps the windows still to be made; called with them and their number.
+        threads: How many windows `function` is called with at once, each in a thread of its own;
+            1 stays in this one.
 
     Returns:
         The paths written. They appear together, at the end.
@@ -258,7 +266,7 @@ def map_windows(
             reader = source
         job = plan(reader.header, out, key, size, halo, scale, fill, within)
         stack.enter_context(kept(job, key))
-        compute(job, job.missing, reader, function, progress)
+        compute(job, job.missing, reader, function, progress, threads)
         return assemble(job)
 
 
@@ -352,27 +360,30 @@ def compute(
     reader: Reader,
     function: Function,
     progress: Progress | None = None,
+    threads: int = 1,
 ) -> None:
-    """Make the files of some parts.
+    """Make the files of some parts; see `map_windows`.
 
     Raises:
         RasterError: The source cannot be read, or the disk is full.
         CoverageError: The function's result has another size.
     """
     todo = [(part, step) for part in parts for step in job.steps(part)]
-    ahead = AHEAD + reader.threads - 1
+    ahead = threads + AHEAD + reader.threads - 1
     readers = ThreadPoolExecutor(reader.threads, "water_gee-read")
+    makers = ThreadPoolExecutor(threads, "water_gee-make")
     writers = ThreadPoolExecutor(1, "water_gee-write")
     files = _PartFiles(job)
-    read: deque[Future[Array]] = deque()
+    made: deque[Callable[[], list[Array]]] = deque()
     written: deque[Future[None]] = deque()
     try:
         coming = iter(todo)
         for part, step in iter(todo) if progress is None else progress(iter(todo), len(todo)):
-            while len(read) <= ahead and (following := next(coming, None)) is not None:
-                read.append(readers.submit(_read, reader, following[1], job.fill))
-            results = function(read.popleft().result())
-            arrays = [results] if isinstance(results, np.ndarray) else list(results)
+            while len(made) < ahead and (following := next(coming, None)) is not None:
+                read = readers.submit(_read, reader, following[1], job.fill)
+                make = functools.partial(_make, function, read)
+                made.append(make if threads == 1 else makers.submit(make).result)
+            arrays = made.popleft()()
             if len(written) >= AHEAD:
                 written.popleft().result()
             written.append(writers.submit(files.write, part, step, arrays))
@@ -380,9 +391,14 @@ def compute(
         for future in written:
             future.result()
     finally:
-        readers.shutdown(cancel_futures=True)
-        writers.shutdown(cancel_futures=True)
+        for pool in (readers, makers, writers):
+            pool.shutdown(cancel_futures=True)
         files.abandon()
+
+
+def _make(function: Function, read: Future[Array]) -> list[Array]:
+    results = function(read.result())
+    return [results] if isinstance(results, np.ndarray) else list(results)
 
 
 def _read(reader: Reader, step: Padded, fill: float) -> Array:
@@ -461,8 +477,10 @@ def assemble(job: Job) -> tuple[Path, ...]:
         finals = [stack.enter_context(atomic(output.path)) for output in job.outputs]
         for final in finals:  # GDAL's own temporary file, where it is interrupted
             stack.callback(final.with_name(f"{final.name}.ovr.tmp").unlink, missing_ok=True)
-        # What reading needed is given back first: copying needs memory of its own.
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES[0]))
+        # What reading needed is given back first: copying needs memory of its own, two blocks for
+        # each part that is open.
+        few = rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES[0], GDAL_MAX_DATASET_POOL_SIZE=OPEN_PARTS)
+        stack.enter_context(few)
         give_back_memory()
         with ThreadPoolExecutor(len(finals)) as pool:
             tasks = [pool.submit(_copy, job, number, final) for number, final in enumerate(finals)]
@@ -489,5 +507,5 @@ def _copy(job: Job, number: int, final: Path) -> None:
         colormap=output.colormap,
     )
     with rasterio.Env(), MemoryFile(text.encode(), ext=".vrt") as memory, writing(output.path):
-        to_cog(memory.name, final, output)
+        to_cog(memory.name, final, output, max(1, (os.cpu_count() or 1) // len(job.outputs)))
         read_back(final)

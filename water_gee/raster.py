@@ -19,6 +19,7 @@ from water_gee.geotiff import (
     Raster,
     describe,
     read,
+    unwarned,
     write,
     write_cog,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "map_windows",
     "read",
+    "unwarned",
     "windows",
     "write",
     "write_bytes",

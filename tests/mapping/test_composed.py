@@ -110,6 +110,7 @@ def test_pixels_outside_the_area_are_not_observed(trained, tiny_catalog, box, ti
 def test_it_goes_on_where_the_service_failed(trained, tiny_catalog, box, tmp_path, monkeypatch):
     """The emulator dies under the third strip; finished ones are not asked for again."""
     monkeypatch.setattr("water_gee.mapping.predict.WINDOW", 16)
+    monkeypatch.setattr("water_gee.pipeline.PANEL", 5)
     plain, asked = composed.request_pixels, []
 
     def failing(image, names, grid):

@@ -366,7 +366,8 @@ import sys, time
 from water_gee.mapping import predict as module
 plain = module.Classifier.__call__
 def slow(self, features):
-    print("working", flush=True)
+    sys.stdout.write("working\\n")
+    sys.stdout.flush()
     time.sleep(0.05)
     return plain(self, features)
 module.Classifier.__call__ = slow
@@ -391,7 +392,9 @@ def killed_after(windows, *arguments):
 
 
 def test_killed_midway_the_next_call_goes_on_from_whole_strips(trained, tmp_path, monkeypatch):
-    """7 strips of 7 windows, killed in the fourth; the map is that of a run never killed."""
+    """7 strips of 4 windows and 7 of 3, killed under the seventh; the map is that of a run never
+    killed.
+    """
     model = save(trained, tmp_path / "model.keras")
     source = stack(tmp_path / "a.tif", features(200, 200))
     noise = killed_after(25, model.path, source, tmp_path / "map.tif")
@@ -402,11 +405,11 @@ def test_killed_midway_the_next_call_goes_on_from_whole_strips(trained, tmp_path
         "model.keras",
     ]
     strips = len(list((tmp_path / ".map.tif.parts").glob("0*_1.tif")))
-    assert 2 <= strips <= 3
+    assert 4 <= strips <= 6
     monkeypatch.setattr("water_gee.mapping.predict.WINDOW", 32)
     counted = Counted(monkeypatch)
     predict(model, source, tmp_path / "map.tif", probability=True, progress=False)
-    assert counted.calls == 49 - 7 * strips
+    assert counted.calls == 49 - 4 * strips
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == [
         *("a.tif", "map.json", "map.qml", "map.tif", "map_probability.tif", "model.keras")

@@ -13,6 +13,7 @@ from affine import Affine
 from rasterio import features
 from shapely.geometry.polygon import orient
 
+from water_gee import raster
 from water_gee.imagery.store import NOT_OBSERVED
 from water_gee.mapping import maps
 
@@ -53,7 +54,8 @@ def footprint(chart: WaterMap) -> dict[str, Any]:
         outline: Any = shapely.box(0, 0, cols, rows)
     else:
         small = seen.astype(np.uint8)
-        shapes = features.shapes(small, mask=seen, connectivity=4, transform=Affine.scale(side))
+        with raster.unwarned():
+            shapes = list(features.shapes(small, seen, 4, Affine.scale(side)))
         outline = shapely.union_all([shapely.geometry.shape(shape) for shape, _ in shapes])
         outline = _lighter(shapely.intersection(outline, shapely.box(0, 0, cols, rows)), side)
     degrees = _on_earth(outline, grid)

@@ -21,7 +21,7 @@ from water_gee.errors import RasterError
 from water_gee.files import remove_leftovers
 from water_gee.imagery.store import COLORS, NOT_OBSERVED
 from water_gee.mapping import stac
-from water_gee.mapping.classifier import BLOCK, Classifier, classify
+from water_gee.mapping.classifier import BLOCK, LANES, Classifier, classify
 from water_gee.mapping.sources import opened
 from water_gee.training.model import TrainedModel, resolve
 
@@ -170,7 +170,7 @@ class Mapper:
                         self.classifier, features.nodata, len(outputs), features.clipped
                     )
                     bar = bar_of("map", "window") if self.progress else None
-                    pipeline.compute(job, job.missing, features.reader, function, bar)
+                    pipeline.compute(job, job.missing, features.reader, function, bar, LANES)
                 pipeline.assemble(job)
             if job.grid.crs:
                 stac.write_item(target)

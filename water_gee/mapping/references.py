@@ -216,13 +216,14 @@ class Polygons:
         found = self._shapes[self._tree.query(shapely.box(*part.bounds))]
         if len(found) == 0:
             return np.full(part.shape, LAND, dtype=np.uint8)
-        burnt = features.rasterize(
-            ((shape, WATER) for shape in found),
-            out_shape=part.shape,
-            transform=part.transform,
-            fill=LAND,
-            dtype="uint8",
-        )
+        with raster.unwarned():
+            burnt = features.rasterize(
+                ((shape, WATER) for shape in found),
+                out_shape=part.shape,
+                transform=part.transform,
+                fill=LAND,
+                dtype="uint8",
+            )
         return np.asarray(burnt, dtype=np.uint8)
 
 

@@ -18,6 +18,7 @@ from affine import Affine
 from rasterio import features
 from scipy import ndimage
 
+from water_gee import raster
 from water_gee.imagery.store import NOT_OBSERVED, WATER
 from water_gee.mapping import maps
 
@@ -196,7 +197,8 @@ class _State:
     def _outline(self, core: Window, numbered: Integers) -> None:
         place = Affine.translation(core.col, core.row)
         small = numbered.astype(np.int32)
-        found = features.shapes(small, mask=small > 0, connectivity=4, transform=place)
+        with raster.unwarned():
+            found = list(features.shapes(small, small > 0, 4, place))
         for shape, number in found:
             self.numbers.append(int(number))
             self.pieces.append(shapely.geometry.shape(shape))
