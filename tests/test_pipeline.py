@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import pickle
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from water_gee import pipeline, raster
-from water_gee.errors import DownloadError, RasterError
+from water_gee.errors import DiskFullError, DownloadError, RasterError
 from water_gee.pipeline import FileReader, map_windows, parts_folder
 
 NAN = float("nan")
@@ -194,12 +195,63 @@ def test_an_error_of_the_function_is_raised_and_nothing_left(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_an_error_of_the_writer_is_raised_in_one_line_and_nothing_left(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_same_call_goes_on(tmp_path, monkeypatch):
+    plain, calls = pipeline.publish, []
+
     def full(temporary, target):
-        raise OSError(28, "No space left on device")
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        plain(temporary, target)
 
     monkeypatch.setattr(pipeline, "publish", full)
-    with pytest.raises(RasterError, match=r"cannot write .*o\.tif: the disk is full") as caught:
+    out = output(tmp_path / "o.tif")
+
+    def run():
+        made = []
+        map_windows(Memory(field(40, 16)), out, lambda v: made.append(1) or v[0], size=8, key="k")
+        return len(made)
+
+    with pytest.raises(DiskFullError, match=r"cannot write .*o\.tif: the disk is full") as caught:
+        run()
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == [".o.tif.parts"]
+    assert run() == 3 * 2  # of five strips of two windows two were finished
+    assert names(tmp_path) == ["o.tif"]
+
+
+def test_a_window_that_could_not_be_written_is_missing_in_no_part(tmp_path, monkeypatch):
+    """The disk is full for a moment, under the third of four windows of the first part."""
+    plain, calls = pipeline.core_of, []
+
+    def full(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise DiskFullError("the disk is full")
+        return plain(*arguments)
+
+    def slow(values):
+        made.append(1)
+        if len(made) == 8:
+            time.sleep(1)  # the writer has the windows before it, and comes to the second part
+        return values[0]
+
+    made = []
+    monkeypatch.setattr(pipeline, "core_of", full)
+    monkeypatch.setattr(pipeline, "AHEAD", 20)
+    values, out = field(40, 32), output(tmp_path / "o.tif")
+    with pytest.raises(DiskFullError):
+        map_windows(Memory(values), out, slow, size=8, key="k")
+    map_windows(Memory(values), out, slow, size=8, key="k")
+    np.testing.assert_array_equal(raster.read(tmp_path / "o.tif").values[0], values[0])
+
+
+def test_another_error_of_the_writer_is_one_line_and_nothing_is_left(tmp_path, monkeypatch):
+    def refused(temporary, target):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(pipeline, "publish", refused)
+    with pytest.raises(RasterError, match=r"cannot write .*o\.tif: .*Input/output error") as caught:
         map_windows(
             Memory(field(40, 40)), output(tmp_path / "o.tif"), lambda v: v[0], size=8, key="k"
         )

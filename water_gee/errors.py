@@ -79,6 +79,10 @@ class RasterError(WaterGeeError, OSError):
     """A raster that cannot be read, written, or lacks what was asked of it."""
 
 
+class DiskFullError(RasterError):
+    """A raster that no space is left for. What is finished of it stays: the same call goes on."""
+
+
 class SessionError(WaterGeeError, OSError):
     """No Earth Engine to talk to."""
 

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from water_gee.errors import RasterError, WaterGeeError
+from water_gee.errors import DiskFullError, RasterError, WaterGeeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,8 @@ def refuse_write(path: Path, error: BaseException) -> NoReturn:
     """Say in one line why a file could not be written.
 
     Raises:
-        RasterError: Always.
+        DiskFullError: No space is left.
+        RasterError: For any other reason.
     """
     number = error.errno if isinstance(error, OSError) else None
     text = one_line(error)
@@ -129,7 +130,9 @@ def refuse_write(path: Path, error: BaseException) -> NoReturn:
         or any(os.strerror(code) in text for code in _DISK_FULL)
         or shutil.disk_usage(folder).free < _NEARLY_NOTHING
     ):
-        reason = "the disk is full; free some space and run the same again"
+        raise DiskFullError(
+            f"cannot write {path}: the disk is full; free some space and run the same again"
+        ) from error
     else:
         reason = f"{text}; {shutil.disk_usage(folder).free >> 20} MB are free on that disk"
     raise RasterError(f"cannot write {path}: {reason}") from error

@@ -29,6 +29,7 @@ from water_gee import vrt
 from water_gee._version import __version__
 from water_gee.errors import (
     ClusterError,
+    DiskFullError,
     DownloadError,
     RasterError,
     SessionError,
@@ -81,7 +82,10 @@ CACHE_BYTES = (64 << 20, 512 << 20)
 OPEN_PARTS = 8
 """Parts open at once while they are copied into the outputs."""
 
-LASTING = (KeyboardInterrupt, SystemExit, SessionError, DownloadError, ClusterError)
+LASTING = (
+    *(KeyboardInterrupt, SystemExit),
+    *(SessionError, DownloadError, ClusterError, DiskFullError),
+)
 """What ends a run that the same call may go on from: finished parts stay."""
 
 _FORMAT = 1
@@ -302,7 +306,8 @@ def parts_folder(out: Path) -> Path:
 def kept(job: Job, key: str | None) -> Iterator[None]:
     """Hold the parts' folder: made or taken up at the start, removed at the end.
 
-    It stays where the same call may go on from it: after a kill, Ctrl-C, or a service that failed.
+    It stays where the same call may go on from it: after a kill, Ctrl-C, a service that failed, or
+    a full disk.
 
     Raises:
         RasterError: The folder cannot be written, or another process holds it.
@@ -415,11 +420,24 @@ class _PartFiles:
         self._job = job
         self._part: Window | None = None
         self._open: list[tuple[Any, contextlib.ExitStack, Path, Path]] = []
+        self._failed = False
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """After an error nothing more is written: no part may get its name a window short."""
+        if self._failed:
+            raise RuntimeError("an earlier window could not be written")
+        try:
+            with rasterio.Env():
+                yield
+        except BaseException:
+            self._failed = True
+            raise
 
     def write(self, part: Window, step: Padded, arrays: list[Array]) -> None:
         """Write a window; the part before is finished when another one begins."""
         job = self._job
-        with rasterio.Env():
+        with self._working():
             if part != self._part:
                 self.finish()
                 self._begin(part)
@@ -431,7 +449,7 @@ class _PartFiles:
 
     def finish(self) -> None:
         """Close the files, see that they can be read, and give them their names."""
-        with rasterio.Env():
+        with self._working():
             for (_, stack, temporary, path), output in zip(
                 self._open, self._job.outputs, strict=self._part is not None
             ):
