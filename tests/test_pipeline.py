@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from water_gee import pipeline, raster
-from water_gee.errors import DiskFullError, DownloadError, RasterError
+from water_gee.errors import DownloadError, RasterError, WriteFailedError
 from water_gee.pipeline import FileReader, map_windows, parts_folder
 
 NAN = float("nan")
@@ -212,7 +212,9 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(tmp_path, monkeypatch
         map_windows(Memory(field(40, 16)), out, lambda v: made.append(1) or v[0], size=8, key="k")
         return len(made)
 
-    with pytest.raises(DiskFullError, match=r"cannot write .*o\.tif: the disk is full") as caught:
+    with pytest.raises(
+        WriteFailedError, match=r"cannot write .*o\.tif: the disk is full"
+    ) as caught:
         run()
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == [".o.tif.parts"]
@@ -227,7 +229,7 @@ def test_a_window_that_could_not_be_written_is_missing_in_no_part(tmp_path, monk
     def full(*arguments):
         calls.append(1)
         if len(calls) == 3:
-            raise DiskFullError("the disk is full")
+            raise WriteFailedError("the disk is full")
         return plain(*arguments)
 
     def slow(values):
@@ -240,23 +242,26 @@ def test_a_window_that_could_not_be_written_is_missing_in_no_part(tmp_path, monk
     monkeypatch.setattr(pipeline, "core_of", full)
     monkeypatch.setattr(pipeline, "AHEAD", 20)
     values, out = field(40, 32), output(tmp_path / "o.tif")
-    with pytest.raises(DiskFullError):
+    with pytest.raises(WriteFailedError):
         map_windows(Memory(values), out, slow, size=8, key="k")
     map_windows(Memory(values), out, slow, size=8, key="k")
     np.testing.assert_array_equal(raster.read(tmp_path / "o.tif").values[0], values[0])
 
 
-def test_another_error_of_the_writer_is_one_line_and_nothing_is_left(tmp_path, monkeypatch):
+def test_any_error_of_the_disk_is_one_line_and_keeps_what_is_finished(tmp_path, monkeypatch):
+    """A quota says the same in other words, or in none."""
+
     def refused(temporary, target):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(pipeline, "publish", refused)
-    with pytest.raises(RasterError, match=r"cannot write .*o\.tif: .*Input/output error") as caught:
+    with pytest.raises(WriteFailedError, match=r"cannot write .*o\.tif: .*Input/output error") as e:
         map_windows(
             Memory(field(40, 40)), output(tmp_path / "o.tif"), lambda v: v[0], size=8, key="k"
         )
-    assert "\n" not in str(caught.value)
-    assert names(tmp_path) == []
+    assert "\n" not in str(e.value)
+    assert names(tmp_path) == [".o.tif.parts"]
+    assert names(tmp_path / ".o.tif.parts") == ["job", "lock"]
 
 
 def test_a_file_broken_in_its_middle_is_named_and_nothing_left(tmp_path, capfd):

@@ -4,7 +4,7 @@
       AoiError (ValueError)              an area that is no area
       GridError (ValueError)             TileOutsideGridError, CoverageError
       RecipeError (ValueError)           RecipeMismatchError
-      RasterError (OSError)              a file that is no raster, or lacks a band
+      RasterError (OSError)              WriteFailedError; a file that is no raster, or lacks a band
       SessionError (OSError)             no catalogue, no service, no account
       DownloadError (OSError)            QuotaError, TileFailedError, EmptySeasonError
       StoreError (OSError)               a tile store that cannot be read or written
@@ -79,8 +79,8 @@ class RasterError(WaterGeeError, OSError):
     """A raster that cannot be read, written, or lacks what was asked of it."""
 
 
-class DiskFullError(RasterError):
-    """A raster that no space is left for. What is finished of it stays: the same call goes on."""
+class WriteFailedError(RasterError):
+    """A file that the disk does not take. What is finished of it stays: the same call goes on."""
 
 
 class SessionError(WaterGeeError, OSError):

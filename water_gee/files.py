@@ -12,10 +12,10 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from water_gee.errors import DiskFullError, RasterError, WaterGeeError
+from water_gee.errors import RasterError, WaterGeeError, WriteFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NEARLY_NOTHING = 1 << 20
@@ -115,8 +115,7 @@ def refuse_write(path: Path, error: BaseException) -> NoReturn:
     """Say in one line why a file could not be written.
 
     Raises:
-        DiskFullError: No space is left.
-        RasterError: For any other reason.
+        WriteFailedError: Always.
     """
     number = error.errno if isinstance(error, OSError) else None
     text = one_line(error)
@@ -130,12 +129,21 @@ def refuse_write(path: Path, error: BaseException) -> NoReturn:
         or any(os.strerror(code) in text for code in _DISK_FULL)
         or shutil.disk_usage(folder).free < _NEARLY_NOTHING
     ):
-        raise DiskFullError(
-            f"cannot write {path}: the disk is full; free some space and run the same again"
-        ) from error
+        reason = "the disk is full; free some space and run the same again"
     else:
         reason = f"{text}; {shutil.disk_usage(folder).free >> 20} MB are free on that disk"
-    raise RasterError(f"cannot write {path}: {reason}") from error
+    raise WriteFailedError(f"cannot write {path}: {reason}") from error
+
+
+def refuse_same(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to replace what is read.
+
+    Raises:
+        RasterError: The output is one of the inputs.
+    """
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise RasterError(f"{out} is what is read; give the output another name")
 
 
 def one_line(error: BaseException) -> str:

@@ -29,10 +29,10 @@ from water_gee import vrt
 from water_gee._version import __version__
 from water_gee.errors import (
     ClusterError,
-    DiskFullError,
     DownloadError,
     RasterError,
     SessionError,
+    WriteFailedError,
 )
 from water_gee.files import (
     atomic,
@@ -84,7 +84,7 @@ OPEN_PARTS = 8
 
 LASTING = (
     *(KeyboardInterrupt, SystemExit),
-    *(SessionError, DownloadError, ClusterError, DiskFullError),
+    *(SessionError, DownloadError, ClusterError, WriteFailedError),
 )
 """What ends a run that the same call may go on from: finished parts stay."""
 
@@ -307,7 +307,7 @@ def kept(job: Job, key: str | None) -> Iterator[None]:
     """Hold the parts' folder: made or taken up at the start, removed at the end.
 
     It stays where the same call may go on from it: after a kill, Ctrl-C, a service that failed, or
-    a full disk.
+    a disk that is full.
 
     Raises:
         RasterError: The folder cannot be written, or another process holds it.

@@ -182,7 +182,7 @@ def test_wrong_usage_has_status_two(refused, arguments, words):
 @pytest.mark.parametrize(
     "command",
     [
-        ("polygons", "bad.tif", "--out", "out"),
+        ("polygons", "bad.tif", "--out", "out.gpkg"),
         ("series", "map_2018.tif", "2022=bad.tif", "--out", "out"),
         ("compare", "bad.tif", "map_2018.tif", "--out", "out.tif"),
     ],

@@ -267,6 +267,14 @@ def test_bad_input_is_refused_in_a_line_and_writes_nothing(small, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_model_is_not_replaced(small, tmp_path):
+    path = save(small, tmp_path / "model.keras").path
+    before = path.read_bytes()
+    with pytest.raises(RasterError, match=r"model\.keras is what is read"):
+        write_javascript(path, path)
+    assert path.read_bytes() == before
+
+
 def test_weights_that_are_no_numbers_are_refused(small):
     network = keras.models.clone_model(small.network)
     network.set_weights([np.full_like(weights, np.nan) for weights in small.network.get_weights()])

@@ -16,11 +16,11 @@ import pytest
 from affine import Affine
 from networks import small_cnn, undecided
 
-from water_gee import raster
+from water_gee import pipeline, raster
 from water_gee.errors import ClusterError, MissingExtraError, RasterError, ScenesFailedError
 from water_gee.imagery.recipe import Recipe
-from water_gee.mapping.cluster import Cluster
-from water_gee.mapping.predict import predict
+from water_gee.mapping.cluster import Cluster, map_part
+from water_gee.mapping.predict import Mapper, predict
 from water_gee.training.model import TrainedModel, save
 from water_gee.windows import Grid
 
@@ -132,6 +132,24 @@ def test_an_error_of_a_worker_is_one_line_and_nothing_is_left(address, model, tm
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
+def test_a_worker_says_whether_it_could_not_write_or_not_read(model, tmp_path):
+    """After the first the finished parts stay."""
+    source = stack(tmp_path / "a.tif", features(60, 50))
+    mapper = Mapper(model, probability=False, aoi=None, years=None, cluster=None, progress=False)
+    with mapper.opened(source) as opened:
+        header, outputs = opened.reader.header, mapper.outputs(tmp_path / "map.tif", opened)
+        job = pipeline.plan(header, outputs, "key", 512, 3, fill=float("nan"))
+    (part,), digest = job.parts, model.digest()
+    why, unwritten = map_part(job, part, str(source), str(model.path), digest, None)
+    assert unwritten
+    assert "No such file or directory" in why
+    job.folder.mkdir()
+    why, unwritten = map_part(job, part, str(tmp_path / "b"), str(model.path), digest, None)
+    assert "no such file" in why
+    assert not unwritten
+    assert map_part(job, part, str(source), str(model.path), digest, None) == ("", False)
+
+
 def test_a_lost_worker_loses_nothing(address, model, tmp_path, monkeypatch):
     """A third worker is killed while it has parts in hand."""
     monkeypatch.setattr("water_gee.mapping.predict.WINDOW", 32)
@@ -185,7 +203,9 @@ def test_a_task_carries_names_and_numbers_only(model, tmp_path, monkeypatch):
     assert str(model.path.resolve()) in arguments
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host:8786"])
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host:8786", "tcp://foo..bar:1"]
+)
 def test_where_nobody_answers_is_one_line_within_seconds(model, tmp_path, address):
     source = stack(tmp_path / "a.tif", features(20, 20))
     began = time.monotonic()

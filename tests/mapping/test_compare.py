@@ -14,7 +14,7 @@ import shapely
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from water_shapes import STEP, blobs, write_map
+from water_shapes import STEP, blobs, write_map, write_probability
 
 from water_gee import raster, session
 from water_gee.emulator import start
@@ -395,6 +395,21 @@ def test_files_that_are_no_reference_are_refused(pair, tmp_path, name, content, 
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RasterError, match=words):
         compare(one, tmp_path / name)
+
+
+def test_a_raster_of_measures_is_no_reference(pair, tmp_path):
+    one, _, _, _ = pair
+    with pytest.raises(RasterError, match="holds measures, not classes"):
+        compare(one, write_probability(tmp_path / "p.tif", np.full((300, 400), 0.7), like=one))
+
+
+def test_neither_map_nor_reference_is_replaced(pair):
+    one, two, _, _ = pair
+    for out in (one, two):
+        before = out.read_bytes()
+        with pytest.raises(RasterError, match="is what is read; give the output another name"):
+            compare(one, two, out)
+        assert out.read_bytes() == before
 
 
 def test_tables_are_plain_json(pair):

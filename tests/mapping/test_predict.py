@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 from networks import small_cnn, undecided
 
 from water_gee import raster
-from water_gee.errors import AoiError, ModelError, RasterError, RecipeMismatchError, StoreError
+from water_gee.errors import (
+    AoiError,
+    ModelError,
+    RasterError,
+    RecipeMismatchError,
+    StoreError,
+    WriteFailedError,
+)
 from water_gee.imagery.grid import Cell, Lattice
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.store import TileStore
@@ -331,18 +338,54 @@ def test_a_broken_file_of_several_is_named(trained, tmp_path):
     refused(trained, tmp_path, [first, second], match=r"cannot read .*b\.tif")
 
 
-def test_a_disk_that_fills_up_leaves_nothing(trained, tmp_path, capfd):
+def test_after_a_full_disk_the_same_call_goes_on(trained, tmp_path, capfd):
     source = stack(tmp_path / "a.tif", features(300, 300))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(RasterError, match=r"cannot write .*map.*\.tif: ") as caught:
+        with pytest.raises(WriteFailedError, match=r"cannot write .*map.*\.tif: ") as caught:
             predict(trained, source, tmp_path / "map.tif", probability=True, progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     capfd.readouterr()  # GDAL says "File too large" by itself
     assert "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".map.tif.parts", "a.tif"]
+    predict(trained, source, tmp_path / "map.tif", probability=True, progress=False)
+    predict(trained, source, tmp_path / "never.tif", probability=True, progress=False)
+    for name in ("", "_probability"):
+        there, never = (tmp_path / f"{stem}{name}.tif" for stem in ("map", "never"))
+        assert there.read_bytes() == never.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "a.tif"])
+def test_what_is_read_is_not_replaced(trained, tmp_path, name):
+    model, source = (
+        save(trained, tmp_path / "model.keras"),
+        stack(tmp_path / "a.tif", features(60, 60)),
+    )
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(RasterError, match=rf"{name} is what is read"):
+        predict(model, source, tmp_path / name, progress=False)
+    beside = stack(tmp_path / "b_probability.tif", features(60, 60))
+    with pytest.raises(RasterError, match=r"b_probability\.tif is what is read"):
+        predict(model, [source, beside], tmp_path / "b.tif", probability=True, progress=False)
+    assert (tmp_path / name).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.tif",
+        "b_probability.tif",
+        "model.keras",
+    ]
+
+
+def test_a_map_without_an_ending_is_asked_for_one(trained, tmp_path):
+    source = stack(tmp_path / "a.tif", features(60, 60))
+    with pytest.raises(
+        RasterError, match=r"maps has no ending; name the map, for example .*map\.tif"
+    ):
+        predict(trained, source, tmp_path / "maps", progress=False)
+    (tmp_path / "maps").write_text("a file")
+    with pytest.raises(RasterError, match="maps is a file; several maps need a folder"):
+        predict(trained, [source, tmp_path / "b.tif"], tmp_path / "maps", progress=False)
 
 
 # ---------------------------------------------------------------------------------- going on
@@ -491,3 +534,19 @@ def test_a_mosaic_says_nothing_while_it_is_read(trained, tmp_path, capfd, caplog
     predict(trained, files, tmp_path / "map.tif", progress=False)
     assert capfd.readouterr().err == ""
     assert not [record for record in caplog.records if record.name.startswith("rasterio")]
+
+
+def test_the_next_scene_is_not_begun_where_the_disk_takes_no_more(trained, tmp_path, monkeypatch):
+    scenes = [stack(tmp_path / f"{name}.tif", features(60, 60)) for name in "ab"]
+
+    def full(temporary, target):
+        raise OSError(28, "No space left on device")
+
+    counted = Counted(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("water_gee.pipeline.publish", full)
+        with pytest.raises(WriteFailedError, match=r"a_water\.tif: the disk is full"):
+            predict(trained, scenes, tmp_path / "maps", progress=False)
+    assert counted.calls == 1
+    predict(trained, scenes, tmp_path / "maps", progress=False)
+    assert len(list((tmp_path / "maps").glob("*_water.tif"))) == 2

@@ -158,6 +158,17 @@ def test_a_map_without_crs_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_the_map_is_not_replaced_and_polygons_go_into_a_geopackage(tmp_path):
+    source = class_raster(tmp_path / "map.tif", np.ones((20, 20), np.uint8))
+    before = source.read_bytes()
+    with pytest.raises(RasterError, match=r"map\.tif is what is read"):
+        polygons(source, source)
+    with pytest.raises(RasterError, match=r"water\.txt is no name of a GeoPackage"):
+        polygons(source, tmp_path / "water.txt")
+    assert source.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
+
+
 def test_probabilities_are_refused(tmp_path):
     grid = raster.Grid("EPSG:4326", Affine(STEP, 0, 104, 0, -STEP, 52), (4, 4))
     raster.write(

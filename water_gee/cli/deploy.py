@@ -83,7 +83,9 @@ def deploy(
         )
     if dry_run:
         from water_gee.deploy.plan import plan_deployment
+        from water_gee.deploy.sharing import check_readers
 
+        check_readers(readers)
         plan = plan_deployment(
             model, asset_id, aoi=aoi, years=years, max_pixels=max_pixels, **network
         )

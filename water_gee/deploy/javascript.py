@@ -26,7 +26,7 @@ from water_gee.deploy.javascript_wire import with_parameters
 from water_gee.deploy.limits import check_size
 from water_gee.deploy.network import resolve_with
 from water_gee.errors import DeployError
-from water_gee.files import write_bytes
+from water_gee.files import refuse_same, write_bytes
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import Lattice, cell_from_id
 from water_gee.imagery.store import COLORS, LAND, WATER
@@ -159,6 +159,8 @@ def write_javascript(
     target = Path(path)
     if target.is_dir():
         raise DeployError(f"{target} is a folder; give the name of a file in it")
+    if isinstance(model, (str, Path)):
+        refuse_same(target, [Path(model)])
     write_bytes(target, to_javascript(model, **options).encode("ascii"))
     return target
 

@@ -91,7 +91,9 @@ class Classifier:
         given[:, rows:], given[:, :, cols:] = 0, 0
         whole = None
         # A sum is finite only where all of its terms are, and takes a tenth of the time.
-        if not np.isfinite(given.sum()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = given.sum()
+        if not np.isfinite(total):
             observed = np.asarray(np.isfinite(given).all(axis=0))
             whole = _windows_whole(observed[:rows, :cols], halo)
             if not whole.any():

@@ -16,9 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from water_gee import pipeline
-from water_gee.errors import ClusterError, MissingExtraError, RasterError, WaterGeeError
+from water_gee.errors import (
+    ClusterError,
+    MissingExtraError,
+    RasterError,
+    WaterGeeError,
+    WriteFailedError,
+)
 from water_gee.files import write_bytes
-from water_gee.mapping.classifier import Classifier
+from water_gee.mapping.classifier import LANES, Classifier
 from water_gee.training.model import TrainedModel, load, save
 
 if TYPE_CHECKING:
@@ -118,8 +124,9 @@ class Cluster:
             error = future.exception()
             if error is not None:
                 raise _in_words(error, self.address) from error
-            if why := future.result():
-                raise RasterError(why)
+            why, unwritten = future.result()
+            if why:
+                raise (WriteFailedError if unwritten else RasterError)(why)
 
     def _wait_for_a_worker(self) -> None:
         try:
@@ -133,7 +140,7 @@ class Cluster:
 
 def map_part(
     job: Job, part: Window, source: str, model: str, digest: str, nodata: float | None
-) -> str:
+) -> tuple[str, bool]:
     """Make one part of a map: what a worker is asked to do.
 
     Args:
@@ -145,20 +152,21 @@ def map_part(
         nodata: What stands for not observed, besides NaN.
 
     Returns:
-        Why it cannot be made, in one line, or nothing. An error would be tried again elsewhere,
-        and not every one survives the journey.
+        Why it cannot be made, in one line, or nothing; and whether the disk did not take it. An
+        error would be tried again elsewhere, and not every one survives the journey.
     """
     from water_gee.mapping.predict import features_to_map
 
     try:
-        with _working:  # a network is for one thread; reading and writing have their own
+        with _working:  # one part at a time bounds the memory
             classifier = _classifier(model, Path(model).stat().st_mtime_ns, digest)
             function = features_to_map(classifier, nodata, len(job.outputs))
             with pipeline.FileReader(Path(source)) as reader:
-                pipeline.compute(job, [part], reader, function)
+                pipeline.compute(job, [part], reader, function, None, LANES)
     except (WaterGeeError, OSError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
-    return ""
+        why = " ".join(str(error).split()) or type(error).__name__
+        return why, isinstance(error, WriteFailedError)
+    return "", False
 
 
 @functools.lru_cache(maxsize=2)
@@ -219,7 +227,7 @@ def _look_up(host: str) -> None:
     found: list[Any] = []
 
     def ask() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the second: a name that is none
             found.extend(socket.getaddrinfo(host, None))
 
     asking = threading.Thread(target=ask, daemon=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from water_gee.errors import RasterError
-from water_gee.files import write_bytes
+from water_gee.files import refuse_same, write_bytes
 from water_gee.imagery.store import NOT_OBSERVED, WATER
 from water_gee.mapping import areas, cogs, maps, named, references, scores, stac, styles
 from water_gee.mapping.references import Classes
@@ -148,6 +148,8 @@ def compare(
         SessionError: No service.
     """
     chart = maps.open_map(map_path)
+    if out is not None:
+        refuse_same(Path(out), [chart.path, Path(reference)])
     classes = Classes(tuple(water), None if land is None else tuple(land), tuple(ignore))
     if named.asset_of(str(reference)) is not None and not Path(reference).exists():
         source = named.served(str(reference), chart, years, months)

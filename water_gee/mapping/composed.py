@@ -163,7 +163,7 @@ def _inside(area: Area, grid: Grid) -> npt.NDArray[np.bool_]:
     shapely.prepare(own)
     (rows, cols), t = grid.shape, grid.transform
     x, y = t.c + t.a * (np.arange(cols) + 0.5), t.f + t.e * (np.arange(rows) + 0.5)
-    return shapely.contains_xy(own, x[np.newaxis], y[:, np.newaxis])
+    return shapely.intersects_xy(own, x[np.newaxis], y[:, np.newaxis])
 
 
 def _footprint(recipe: Recipe) -> Area:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from water_gee import pipeline, raster
 from water_gee._version import __version__
 from water_gee.errors import RasterError
-from water_gee.files import remove_leftovers
+from water_gee.files import refuse_same, remove_leftovers
 from water_gee.imagery.store import COLORS, NOT_OBSERVED
 from water_gee.mapping import stac
 from water_gee.mapping.classifier import BLOCK, LANES, Classifier, classify
@@ -53,8 +53,9 @@ def predict(
 ) -> Path:
     """Map water over local rasters, or over what a service composes.
 
-    A call that was killed, or stopped by Ctrl-C, is gone on with by the same call: what it had
-    finished waits in a hidden folder `.OUT.parts` beside the map.
+    A call that was killed, or stopped by Ctrl-C, a full disk, or a service or cluster that failed,
+    is gone on with by the same call: what it had finished waits in a hidden folder `.OUT.parts`
+    beside the map.
 
     Args:
         model: A trained model, or its file.
@@ -83,7 +84,8 @@ def predict(
 
     Raises:
         ModelError: No model there.
-        RasterError: A source that cannot be read or has other bands, or a full disk.
+        RasterError: A source that cannot be read, has other bands, or is the output as well.
+        WriteFailedError: A full disk.
         RecipeMismatchError: A store of another recipe.
         StoreError: No store there, or an empty one.
         AoiError: No area, or one for files.
@@ -112,10 +114,11 @@ def predict(
             from water_gee.mapping.scenes import map_scenes
 
             return map_scenes(mapper, source, target)
-        if target.is_dir():
+        if _is_folder(target):
+            what = "is a folder" if target.is_dir() else "has no ending"
             raise RasterError(
-                f"{target} is a folder; name the map, for example {target / 'map.tif'}, or give "
-                "several scenes"
+                f"{target} {what}; name the map, for example {target / 'map.tif'}, or give several "
+                "scenes"
             )
         mapper.map(source, target)
     return target
@@ -151,8 +154,11 @@ class Mapper:
     def map(self, source: Source, target: Path) -> None:
         """Make one map."""
         remove_leftovers(target.parent)
+        read = [self.trained.path, *(source if isinstance(source, (list, tuple)) else [source])]
         with self.opened(source) as features:
             outputs, key = self.outputs(target, features), self.key(features)
+            for output in outputs:
+                refuse_same(output.path, [Path(p) for p in read if isinstance(p, (str, Path))])
             job = pipeline.plan(
                 features.reader.header,
                 outputs,

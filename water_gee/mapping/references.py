@@ -190,6 +190,12 @@ class Warped:
             missing = np.isnan(values)
         else:
             missing = values == self.nodata
+        if np.issubdtype(values.dtype, np.floating):
+            odd = values[~(missing | np.isnan(values))] % 1
+            if odd.any():
+                raise RasterError(
+                    f"{self.name} holds measures, not classes; give a raster of classes"
+                )
         return self.classes.codes(values, missing)
 
 

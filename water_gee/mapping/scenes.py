@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from water_gee.errors import RasterError, ScenesFailedError, WaterGeeError
+from water_gee.errors import RasterError, ScenesFailedError, WaterGeeError, WriteFailedError
 from water_gee.files import refuse_write, write_bytes
 from water_gee.imagery.store import TileStore
 from water_gee.session import Session
@@ -62,8 +62,10 @@ def map_scenes(mapper: Mapper, sources: Sequence[Path | str | TileStore], folder
     names = _names(sources)
     try:
         folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise RasterError(f"{folder} is a file; several maps need a folder") from error
     except OSError as error:
-        refuse_write(folder / SUMMARY, error)
+        refuse_write(folder, error)
     before = {row.scene: row for row in _read(folder / SUMMARY)}
     rows: dict[str, Row] = {}
 
@@ -72,6 +74,8 @@ def map_scenes(mapper: Mapper, sources: Sequence[Path | str | TileStore], folder
         began = time.monotonic()
         try:
             _one(mapper, source, folder / name, row, before.get(row.scene))
+        except WriteFailedError:
+            raise  # the other maps go to the same disk
         except (WaterGeeError, OSError) as error:
             row.error = " ".join(str(error).split())
         row.seconds = round(time.monotonic() - began, 1)

@@ -17,7 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from water_gee import metrics
 from water_gee.errors import RasterError
-from water_gee.files import atomic, remove_leftovers
+from water_gee.files import atomic, refuse_same, remove_leftovers
 from water_gee.mapping import areas, maps, shapes, styles
 from water_gee.mapping.simplify import simplified
 from water_gee.mapping.trace import trace
@@ -124,6 +124,9 @@ def polygons(
     """
     chart = maps.open_map(map_path)
     _check_numbers(minimum_m2=minimum_m2, tolerance=tolerance, tolerance_m=tolerance_m)
+    refuse_same(Path(gpkg_path), [Path(map_path)])
+    if Path(gpkg_path).suffix.lower() != ".gpkg":
+        raise RasterError(f"{gpkg_path} is no name of a GeoPackage; let it end in .gpkg")
     likely = resolve_probability(chart, probability)
     found = trace(
         chart,
