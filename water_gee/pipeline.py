@@ -260,8 +260,9 @@ def map_windows(
         The paths written. They appear together, at the end.
 
     Raises:
-        RasterError: The source cannot be read, the disk is full, or another process writes the
-            same output; no output is then touched.
+        RasterError: The source cannot be read, or another process writes the same output; no output
+            is then touched.
+        WriteFailedError: The disk is full; likewise.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(source, (str, Path)):
@@ -370,7 +371,8 @@ def compute(
     """Make the files of some parts; see `map_windows`.
 
     Raises:
-        RasterError: The source cannot be read, or the disk is full.
+        RasterError: The source cannot be read.
+        WriteFailedError: The disk is full.
         CoverageError: The function's result has another size.
     """
     todo = [(part, step) for part in parts for step in job.steps(part)]
@@ -489,7 +491,7 @@ def assemble(job: Job) -> tuple[Path, ...]:
     """Copy all parts into the outputs, which appear together.
 
     Raises:
-        RasterError: The disk is full, or a part cannot be read.
+        WriteFailedError: The disk is full, or a part cannot be read.
     """
     with contextlib.ExitStack() as stack:
         finals = [stack.enter_context(atomic(output.path)) for output in job.outputs]

@@ -193,6 +193,11 @@ def test_the_plan_of_a_continent_is_printed_in_seconds_and_asks_nobody(call, mod
 # ------------------------------------------------------------------ bad input, nothing left behind
 
 
+def test_a_plan_for_readers_who_are_nobody(refused, model):
+    line = refused("deploy", model, ASSET, "--aoi", AREA, "--dry-run", "--reader", "nonsense")
+    assert "readers: 'nonsense' is nobody" in line
+
+
 def untouched(server):
     return below(server) == {} and server.service.tasks.all("local") == []
 

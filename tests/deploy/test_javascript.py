@@ -25,7 +25,7 @@ from water_gee.errors import (
 from water_gee.imagery.grid import cells_for
 from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
-from water_gee.training.model import TrainedModel, save
+from water_gee.training.model import TrainedModel, load, save
 from water_gee.training.network import pixel_cnn
 
 AREA = (106.6, 52.2, 106.9, 52.3)
@@ -270,8 +270,9 @@ def test_bad_input_is_refused_in_a_line_and_writes_nothing(small, tmp_path):
 def test_the_model_is_not_replaced(small, tmp_path):
     path = save(small, tmp_path / "model.keras").path
     before = path.read_bytes()
-    with pytest.raises(RasterError, match=r"model\.keras is what is read"):
-        write_javascript(path, path)
+    for model in (path, load(path)):
+        with pytest.raises(RasterError, match=r"model\.keras is what is read"):
+            write_javascript(model, path)
     assert path.read_bytes() == before
 
 

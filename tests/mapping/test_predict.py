@@ -154,6 +154,16 @@ def test_a_map_carries_its_grid_its_colours_and_what_made_it(trained, tmp_path):
         assert beside.dtypes == ("float32",)
 
 
+def test_numbers_whose_sum_is_too_large_are_numbers(trained):
+    """A fill value that the file does not declare; warnings are errors here."""
+    values = np.nan_to_num(features(20, 20))
+    values[:, :4] = np.finfo(np.float32).min
+    water, probability = classify(trained.network, values)
+    plain = classify(trained.network, np.where(values < -1e30, np.float32(0), values))
+    np.testing.assert_array_equal(water[10:], plain[0][10:])
+    np.testing.assert_array_equal(probability[10:-3, 3:-3], plain[1][10:-3, 3:-3])
+
+
 def test_a_number_for_nodata_is_not_observed(trained, tmp_path):
     values = features(30, 30)
     holes = np.where(np.isnan(values), np.float32(-9999), values)

@@ -153,14 +153,16 @@ def write_javascript(
         The file.
 
     Raises:
-        RasterError: The folder does not exist or cannot be written, or the disk is full.
+        RasterError: The folder does not exist or cannot be written, the disk is full, or the file
+            is the model.
         DeployError: As `to_javascript`, or the path is a folder.
     """
     target = Path(path)
     if target.is_dir():
         raise DeployError(f"{target} is a folder; give the name of a file in it")
-    if isinstance(model, (str, Path)):
-        refuse_same(target, [Path(model)])
+    read = getattr(model, "path", model)  # of a model in memory, the file it came from
+    if isinstance(read, (str, Path)):
+        refuse_same(target, [Path(read)])
     write_bytes(target, to_javascript(model, **options).encode("ascii"))
     return target
 

@@ -26,8 +26,8 @@ BLOCK = (256, 256)
 the work; 512 x 512 would take 2.4% and four times the memory, once for each of the `LANES`."""
 
 LANES = 2
-"""Blocks in work at once: a single one leaves cores idle between its layers, and a third gains
-nothing more."""
+"""Blocks in work at once: a single one leaves cores idle between its layers, and on two cores a
+third gains nothing more."""
 
 
 class Classifier:

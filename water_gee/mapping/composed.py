@@ -151,10 +151,10 @@ def _pixels(area: Area, lattice: Lattice) -> tuple[int, int, int, int]:
 
 
 def _inside(area: Area, grid: Grid) -> npt.NDArray[np.bool_]:
-    """The pixels whose centre lies in an area.
+    """The pixels whose centre lies in an area or on its edge.
 
-    rasterio.features.geometry_mask says the same, but hides a warning of its own in a way that
-    other threads undo.
+    rasterio.features.geometry_mask does nearly the same, but hides a warning of its own in a way
+    that other threads undo.
     """
     box = shapely.box(*grid.bounds)
     if area.contains(box):
