@@ -24,6 +24,8 @@ LAYERS = {
     "pipeline": 1,
     "raster": 1,
     "metrics": 1,
+    "indices": 1,
+    "drainage": 1,
     "session": 1,
     "imagery": 2,
     "training": 3,

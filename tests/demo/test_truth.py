@@ -47,37 +47,6 @@ def test_scores_leave_out_what_was_not_observed_and_count_it():
     assert (found["observed"], found["missing"]) == (5, 2)
 
 
-def test_mndwi_calls_positive_values_water():
-    values = np.array([-0.5, 0.0, 0.01, np.nan], dtype=np.float32)
-    assert truth.mndwi_water(values).tolist() == [0, 0, 1, 255]
-
-
-@pytest.mark.parametrize(
-    ("name", "spectrum", "water"),
-    [
-        # blue, green, red, nir, swir1, swir2
-        ("clear lake", (0.02, 0.03, 0.02, 0.01, 0.003, 0.002), 1),
-        ("silty river", (0.07, 0.11, 0.13, 0.08, 0.02, 0.01), 1),
-        ("conifers", (0.02, 0.036, 0.026, 0.21, 0.095, 0.042), 0),
-        ("steppe", (0.05, 0.08, 0.09, 0.26, 0.25, 0.15), 0),
-        # Three tests of five, the last of them by a hair: green swamp.
-        ("flooded reeds", (0.026, 0.050, 0.037, 0.100, 0.024, 0.013), 1),
-        # MNDWI and visible light say water, the rest does not: bright snow is both.
-        ("snow", (0.7, 0.72, 0.7, 0.62, 0.1, 0.08), 1),
-        ("burnt ground", (0.028, 0.038, 0.046, 0.09, 0.13, 0.13), 0),
-    ],
-)
-def test_dswe_counts_its_five_tests(name, spectrum, water):
-    arrays = [np.array([value], dtype=np.float32) for value in spectrum]
-    assert truth.dswe_water(*arrays).tolist() == [water]
-
-
-def test_dswe_knows_nothing_where_a_band_is_missing():
-    arrays = [np.array([0.02], dtype=np.float32) for _ in range(6)]
-    arrays[5][0] = np.nan
-    assert truth.dswe_water(*arrays).tolist() == [255]
-
-
 def test_swir2_is_the_median_of_the_clear_observations(season):
     stack = np.stack(
         [

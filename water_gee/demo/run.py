@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee import raster, workflow
+from water_gee import indices, raster, workflow
 from water_gee._version import __version__
 from water_gee.demo import truth
 from water_gee.demo.season import FOLDER, Season, make_season
@@ -215,8 +215,8 @@ def _scores(
     )
     codes = {
         "qa": qa,
-        "mndwi": truth.mndwi_water(bands[names.index("mNDWI")]),
-        "dswe": truth.dswe_water(blue, green, red, nir, swir1, truth.swir2_on(season, grid)),
+        "mndwi": indices.above(bands[names.index("mNDWI")]),
+        "dswe": indices.dswe_water(blue, green, red, nir, swir1, truth.swir2_on(season, grid)),
         "corrected": corrected,
         "map": raster.read(run.map, bands=[1]).values[0],
         "ceiling": raster.read(ceiling, bands=[1]).values[0],

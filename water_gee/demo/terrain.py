@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee.demo import filters, hydrology, noise
+from water_gee import drainage
+from water_gee.demo import filters, noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Relief:
 
     bed: Field
     level: Field
-    tree: hydrology.Drainage
+    tree: drainage.Drainage
     area: Field
     upland: Field
     skirt: int
@@ -69,9 +70,9 @@ def make_relief(site: Site, seed: int) -> Relief:
     upland, height, outlets = _carved(shape, rng, _relief_height(site))
     bed = _detailed(height, upland, outlets, rng)
     bed = _with_basins(bed, upland, rng)
-    tree = hydrology.drain(bed, outlets)
-    area = hydrology.accumulate(tree) * np.float32(60.0**2)
-    return Relief(bed, hydrology.fill(bed, tree), tree, area, upland, _SKIRT)
+    tree = drainage.drain(bed, outlets)
+    area = drainage.accumulate(tree) * np.float32(60.0**2)
+    return Relief(bed, drainage.fill(bed, tree), tree, area, upland, _SKIRT)
 
 
 def slope_of(elevation: Field, spacing: float) -> tuple[Field, Field]:
@@ -109,10 +110,10 @@ def _carved(
     strength = 0.3 * np.exp(0.35 * noise.fractal((rows, cols), rng, slope=1.2))
     for _ in range(_AGES):
         surface = surface + 4 + 55 * upland
-        tree = hydrology.drain(surface, outlets)
-        area = hydrology.accumulate(tree) * np.float32(120.0**2)
-        surface = hydrology.fill(surface, tree)
-        surface = hydrology.erode(surface, tree, area, strength, 120.0)
+        tree = drainage.drain(surface, outlets)
+        area = drainage.accumulate(tree) * np.float32(120.0**2)
+        surface = drainage.fill(surface, tree)
+        surface = drainage.erode(surface, tree, area, strength, 120.0)
         surface = filters.smooth(surface, 0.5)  # creep: what rounds hilltops
     surface -= surface.min()
     surface *= height / surface.max()
@@ -131,7 +132,7 @@ def _detailed(
     """Add the relief that the coarse grid cannot hold, then fill the pits that come with it."""
     rough = noise.fractal(height.shape, rng, slope=1.9, coarsest=24)
     rough_height = height + rough * (1.0 + 21 * upland)
-    return hydrology.fill(rough_height, hydrology.drain(rough_height, outlets))
+    return drainage.fill(rough_height, drainage.drain(rough_height, outlets))
 
 
 def _with_basins(bed: Field, upland: Field, rng: np.random.Generator) -> Field:

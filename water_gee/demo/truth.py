@@ -1,4 +1,4 @@
-"""The known truth on the grid of a map, the two indices it is compared with, and scores."""
+"""The known truth on the grid of a map, the season's SWIR2, and scores."""
 
 from __future__ import annotations
 
@@ -139,47 +139,6 @@ def swir2_on(season: Season, grid: Grid) -> Field:
     median = np.where(number > 0, (low + high) / 2 * np.float32(2.75e-05) - np.float32(0.2), np.nan)
     values = median.astype(np.float32)
     return sample_array(values, crs, transform, grid, float("nan"))
-
-
-def mndwi_water(mndwi: Field) -> Codes:
-    """MNDWI > 0 (H. Xu 2006, International Journal of Remote Sensing 27): codes, NaN as 255."""
-    return np.where(np.isnan(mndwi), NOT_OBSERVED, mndwi > 0).astype(np.uint8)
-
-
-def dswe_water(
-    blue: Field, green: Field, red: Field, nir: Field, swir1: Field, swir2: Field
-) -> Codes:
-    """Water by the Landsat Dynamic Surface Water Extent: at least three of its five tests.
-
-    Three tests or more are what its classes of high and moderate confidence have in common (J.
-    Jones 2019, Remote Sensing 11, 374; thresholds of the USGS algorithm description LSDS-1331). Its
-    terrain and snow masks are not applied: they need what the features do not hold.
-
-    Args:
-        blue: Surface reflectance, any shape, NaN where not observed; so the others.
-        green: See `blue`.
-        red: See `blue`.
-        nir: Near infrared.
-        swir1: About 1.6 micrometres.
-        swir2: About 2.2 micrometres.
-
-    Returns:
-        Codes of the same shape: 0 land, 1 water, 255 not observed.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mndwi = (green - swir1) / (green + swir1)
-        ndvi = (nir - red) / (nir + red)
-        visible, infrared = green + red, nir + swir1
-        tests = (
-            mndwi > 0.124,
-            visible > infrared,
-            blue + 2.5 * green - 1.5 * infrared - 0.25 * swir2 > 0,
-            (mndwi > -0.44) & (swir1 < 0.09) & (nir < 0.15) & (ndvi < 0.7),
-            (mndwi > -0.5) & (blue < 0.1) & (swir1 < 0.3) & (swir2 < 0.1) & (nir < 0.25),
-        )
-    passed = sum(test.astype(np.uint8) for test in tests)
-    unseen = np.isnan(blue + green + red + nir + swir1 + swir2)
-    return np.where(unseen, NOT_OBSERVED, passed >= 3).astype(np.uint8)
 
 
 def _applied(affine: Affine, x: Any, y: Any) -> tuple[Any, Any]:

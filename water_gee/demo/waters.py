@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee.demo import filters, hydrology, noise
+from water_gee import drainage
+from water_gee.demo import filters, noise
 from water_gee.demo.site import FINE, PIXEL
 from water_gee.demo.terrain import COARSE
 
@@ -88,7 +89,7 @@ def _dam_level(relief: Relief, rng: np.random.Generator) -> Field:
     for site in rng.permutation(sites)[:16]:
         start = np.zeros(relief.bed.size, dtype=bool)
         start[site] = True
-        upstream = hydrology.carry_upstream(relief.tree, start.reshape(relief.bed.shape))
+        upstream = drainage.carry_upstream(relief.tree, start.reshape(relief.bed.shape))
         height = relief.bed.ravel()[site] + np.float32(45)
         pool = upstream & (relief.bed < height)
         if allowed[0] < pool.sum() < allowed[1]:
