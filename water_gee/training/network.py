@@ -1,23 +1,35 @@
-"""The pixel-based CNN: one class for a pixel from its 7 x 7 neighbourhood and eight features.
+"""The networks that can be trained, by name, and what all of them have in common.
 
-The network is fully convolutional without padding: 7 x 7 pixels in give one out, `(h, w)` in give
-`(h - 6, w - 6)` out, and the arithmetic is the same. There is no normalisation layer; training
-standardises its input and folds that into the weights (`scaling.py`), so that what is saved takes
-features as they are.
+A network is fully convolutional without padding: `(n, h, w, band)` in, `(n, h - 2 halo, w - 2 halo,
+2)` out, a softmax of which channel 0 is water. So one pixel's answer depends on the window around
+it and on nothing else, however a raster is cut. `build` holds every network against that, those of
+users too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from water_gee.errors import TrainingError
+from water_gee.errors import ModelError, TrainingError
 from water_gee.training.backend import keras
+from water_gee.training.soundness import BANDS, LAND, MAX_HALO, WATER, check, first_line, halo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Builder = Callable[..., keras.Model]
+
+__all__ = [
+    "BANDS", "DEFAULT", "HALO", "LAND", "LAYERS", "MAX_HALO", "NETWORKS", "WATER", "build",
+    "builder_of", "check", "halo", "pixel_cnn", "register",
+]  # fmt: skip
 
 HALO = 3
-"""Pixels lost at each side: the network sees 7 x 7."""
+"""Pixels that `pixel_cnn` loses at each side: it sees 7 x 7."""
 
-WATER, LAND = 0, 1
-"""Output channels."""
+DEFAULT = "pixel_cnn"
+"""The network that is trained where nothing else is said."""
 
 # Filters and kernel size by layer name, in order; the published layout.
 LAYERS = {
@@ -29,8 +41,8 @@ LAYERS = {
 }
 
 
-def pixel_cnn(bands: int = 8, skip_bands: int = 8) -> keras.Model:
-    """Build the network, untrained.
+def pixel_cnn(bands: int = BANDS, skip_bands: int | None = None) -> keras.Model:
+    """Build the pixel-based CNN, untrained: one class for a pixel from its 7 x 7 neighbourhood.
 
     The input joins the features twice on the way, cropped to their size and behind them: by 2 after
     `conv2`, by 3 after `conv3`. Only stock Keras parts are used, so that any Keras 3 loads the
@@ -39,8 +51,8 @@ def pixel_cnn(bands: int = 8, skip_bands: int = 8) -> keras.Model:
 
     Args:
         bands: Features a pixel.
-        skip_bands: How many of them, the first ones, join again. The published deployment table
-            has 7.
+        skip_bands: How many of them, the first ones, join again; by default all. The published
+            deployment table has 7.
 
     Returns:
         A Keras model, `(n, h, w, bands)` -> `(n, h - 6, w - 6, 2)`; softmax, channel 0 = water,
@@ -49,6 +61,7 @@ def pixel_cnn(bands: int = 8, skip_bands: int = 8) -> keras.Model:
     Raises:
         TrainingError: The counts make no network.
     """
+    skip_bands = bands if skip_bands is None else skip_bands
     if bands < 1 or not 1 <= skip_bands <= bands:
         raise TrainingError(
             f"a network needs 1 <= skip_bands <= bands, not bands={bands}, skip_bands={skip_bands}"
@@ -74,3 +87,90 @@ def pixel_cnn(bands: int = 8, skip_bands: int = 8) -> keras.Model:
 def _conv(name: str, activation: str = "relu") -> keras.layers.Layer:
     filters, size = LAYERS[name]
     return keras.layers.Conv2D(filters, size, activation=activation, name=name)
+
+
+# ---------------------------------------------------------------------------------------- registry
+
+NETWORKS: dict[str, Builder] = {"pixel_cnn": pixel_cnn}
+"""Name -> builder: called with the number of bands and options, it gives an untrained network."""
+
+
+def register(name: str, builder: Builder) -> None:
+    """Give a builder of one's own a name that `train(network=...)` takes.
+
+    Args:
+        name: Letters, digits and underscores. A name can be given again to the same builder only.
+        builder: Called as `builder(bands, **options)`; see the module for what it must give.
+
+    Raises:
+        TrainingError: The name is none or taken, or the builder cannot be called.
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise TrainingError(f"a network's name is letters, digits and underscores, not {name!r}")
+    if not callable(builder):
+        raise TrainingError(
+            f"network {name!r}: the builder must be a function of the number of bands, "
+            f"not {type(builder).__name__}"
+        )
+    if NETWORKS.get(name, builder) is not builder:
+        raise TrainingError(f"there is a network {name!r} already; give yours another name")
+    NETWORKS[name] = builder
+
+
+def builder_of(name: str) -> Builder:
+    """The builder of a name, or of `MODULE:FUNCTION`.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    if isinstance(name, str) and ":" in name:
+        return _imported(name)
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise TrainingError(
+            f"no network {name!r}; there are {', '.join(NETWORKS)}, and MODULE:FUNCTION names a "
+            "builder of one's own"
+        )
+    return NETWORKS[name]
+
+
+def _imported(name: str) -> Builder:
+    module, _, function = name.partition(":")
+    try:
+        builder = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TrainingError(
+            f"network {name!r} cannot be imported: {first_line(error)}; a builder of one's own is "
+            "named MODULE:FUNCTION, and its module lies on PYTHONPATH"
+        ) from error
+    if not callable(builder):
+        raise TrainingError(f"network {name!r} is no function, but {type(builder).__name__}")
+    return builder  # type: ignore[no-any-return]
+
+
+def build(name: str = DEFAULT, bands: int = BANDS, **options: Any) -> keras.Model:
+    """Build a network by name, untrained, and see that it is one.
+
+    Weights are drawn from Keras' own generator: after `backend.make_repeatable(seed)` they are the
+    same, bit for bit.
+
+    Args:
+        name: A key of `NETWORKS`, or `MODULE:FUNCTION`.
+        bands: Features a pixel.
+        options: What the builder takes besides.
+
+    Returns:
+        A Keras model, `(n, h, w, bands)` -> `(n, h - 2 halo, w - 2 halo, 2)`.
+
+    Raises:
+        TrainingError: No such network, or the builder does not take these options.
+        ModelError: What it builds cannot be used, see `check`.
+    """
+    builder = builder_of(name)
+    try:
+        network = builder(bands, **options)
+    except (TrainingError, ModelError):
+        raise
+    except Exception as error:  # a builder of one's own raises whatever Keras raises
+        raise TrainingError(f"network {name!r} cannot be built: {first_line(error)}") from error
+    check(network, bands, name)
+    return network
