@@ -131,6 +131,21 @@ def otsu(values: Field, bins: int = 256) -> float:
     if not seen.size:
         return float("nan")
     counts, edges = np.histogram(seen, bins, (-1.0, 1.0))
+    return otsu_of_counts(counts, edges)
+
+
+def otsu_of_counts(counts: npt.NDArray[Any], edges: npt.NDArray[Any]) -> float:
+    """`otsu` of values that were counted already, those of many tiles for example.
+
+    Args:
+        counts: `(bin,)`.
+        edges: `(bin + 1,)`, rising.
+
+    Returns:
+        The edge that parts them; NaN where nothing was counted.
+    """
+    if not counts.sum():
+        return float("nan")
     centres = (edges[:-1] + edges[1:]) / 2
     below, sums = counts.cumsum(), (counts * centres).cumsum()
     beyond = below[-1] - below

@@ -67,11 +67,14 @@ class Classes:
         water: Values that are water.
         land: Values that are land; None: all others.
         ignore: Values that say nothing, besides the file's own nodata.
+        above: Of a raster of measures, a share of water for example: from which value on it is
+            water, and below land. `water` and `land` then say nothing.
     """
 
     water: Collection[int] = (WATER,)
     land: Collection[int] | None = None
     ignore: Collection[int] = (NOT_OBSERVED,)
+    above: float | None = None
 
     def __post_init__(self) -> None:
         both = set(self.water) & (set(self.land or ()) | set(self.ignore))
@@ -81,8 +84,12 @@ class Classes:
 
     def codes(self, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> Codes:
         """Recode values."""
-        water = np.isin(values, list(self.water))
-        land = ~water if self.land is None else np.isin(values, list(self.land))
+        if self.above is not None:
+            water = np.asarray(values >= self.above)
+            land = ~water
+        else:
+            water = np.isin(values, list(self.water))
+            land = ~water if self.land is None else np.isin(values, list(self.land))
         out = np.full(values.shape, NOT_OBSERVED, dtype=np.uint8)
         out[land], out[water] = LAND, WATER
         out[missing | np.isin(values, list(self.ignore))] = NOT_OBSERVED
@@ -102,15 +109,28 @@ def opened(path: Path | str, chart: WaterMap, classes: Classes) -> Iterator[Refe
     if is_vector(source):
         yield Polygons(source, chart)
         return
-    header = raster.describe(source)
+    with on_grid(source, chart) as values:
+        yield Warped(source.name, values, classes)
+
+
+@contextlib.contextmanager
+def on_grid(path: Path, chart: WaterMap) -> Iterator[Values]:
+    """Open a raster of any grid and CRS, to be read on a map's grid.
+
+    Its band `water` is read, or its first.
+
+    Raises:
+        RasterError: No raster, one without CRS, or nowhere on the map.
+    """
+    header = raster.describe(path)
     if not header.grid.crs:
-        raise RasterError(f"{source} has no CRS, so nobody knows where it lies; give it one")
-    _check_overlap(source, header.grid, chart)
+        raise RasterError(f"{path} has no CRS, so nobody knows where it lies; give it one")
+    _check_overlap(path, header.grid, chart)
     band = header.names.index(maps.BAND) + 1 if maps.BAND in header.names else 1
     alpha = header.nodata is None
     with contextlib.ExitStack() as files:
-        with _reading(source):
-            file = files.enter_context(rasterio.open(source))
+        with _reading(path):
+            file = files.enter_context(rasterio.open(path))
             warped = WarpedVRT(
                 file,
                 crs=CRS.from_user_input(chart.grid.crs),
@@ -123,7 +143,7 @@ def opened(path: Path | str, chart: WaterMap, classes: Classes) -> Iterator[Refe
                 **({} if alpha else {"src_nodata": header.nodata, "nodata": header.nodata}),
             )
             files.enter_context(warped)
-        yield Warped(source.name, warped, band, header.nodata, classes)
+        yield Values(path.name, warped, band, header.nodata)
 
 
 @contextlib.contextmanager
@@ -168,17 +188,16 @@ def _refuse_apart(
 
 
 @dataclass(frozen=True, slots=True)
-class Warped:
-    """A raster of any grid, each map pixel taking the reference pixel that its centre lies in."""
+class Values:
+    """A raster of any grid, each map pixel taking the pixel of it that its centre lies in."""
 
     name: str
     source: Any
     band: int
     nodata: float | None
-    classes: Classes
 
-    def read(self, window: Window) -> Codes:
-        """See `Reference`."""
+    def read(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """The values of a window of the map, and where there are none."""
         with _reading(self.name):
             values = self.source.read(self.band, window=window.rasterio)
             alpha = None
@@ -191,11 +210,24 @@ class Warped:
         else:
             missing = values == self.nodata
         if np.issubdtype(values.dtype, np.floating):
-            odd = values[~(missing | np.isnan(values))] % 1
-            if odd.any():
-                raise RasterError(
-                    f"{self.name} holds measures, not classes; give a raster of classes"
-                )
+            missing = missing | np.isnan(values)
+        return values, missing
+
+
+@dataclass(frozen=True, slots=True)
+class Warped:
+    """A raster of any grid, recoded."""
+
+    name: str
+    values: Values
+    classes: Classes
+
+    def read(self, window: Window) -> Codes:
+        """See `Reference`."""
+        values, missing = self.values.read(window)
+        measures = np.issubdtype(values.dtype, np.floating) and self.classes.above is None
+        if measures and (values[~missing] % 1).any():
+            raise RasterError(f"{self.name} holds measures, not classes; give a raster of classes")
         return self.classes.codes(values, missing)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -148,29 +148,94 @@ def of_sample(counts: Floats, areas_km2: Floats) -> Mapping[str, Estimate]:
         `accuracy`, `precision` (user's accuracy of water), `recall` (producer's), and
         `water_km2`: the area of water by the reference. NaN errors where a class has one point.
     """
-    n, whole = counts.sum(axis=1), float(areas_km2.sum())
-    weight = areas_km2 / whole
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = counts / n[:, np.newaxis]
-        per_class = share * (1 - share) / (n - 1)[:, np.newaxis]
-    proportion = weight[:, np.newaxis] * share
-    agreed = np.array([share[0, 0], share[1, 1]])
-    spread = np.array([per_class[0, 0], per_class[1, 1]])
-    water = float(proportion[:, 1].sum())
-    recall = float(proportion[1, 1] / water) if water else math.nan
-    area, estimated = areas_km2, whole * water
-    variance = math.nan
-    if estimated:
-        own: Any = area[1] ** 2 * (1 - recall) ** 2 * spread[1]
-        other: Any = recall**2 * area[0] ** 2 * per_class[0, 1]
-        variance = float((own + other) / estimated**2)
+    table = np.zeros((2, 2, 2))
+    table[0, 0], table[1, 1] = counts[0], counts[1]
+    found = of_strata(table, areas_km2)
     return {
-        "accuracy": Estimate(float(weight @ agreed), _root(float(weight**2 @ spread))),
-        "precision": Estimate(float(agreed[1]), _root(float(spread[1]))),
-        "recall": Estimate(recall, _root(variance)),
-        "water_km2": Estimate(estimated, whole * _root(float(weight**2 @ per_class[:, 1]))),
+        "accuracy": found.accuracy,
+        "precision": found.precision[1],
+        "recall": found.recall[1],
+        "water_km2": found.areas[1],
     }
 
 
+@dataclass(frozen=True, slots=True)
+class SampleScores:
+    """What a stratified sample of points says of a map and its classes.
+
+    Attributes:
+        accuracy: Share of the area that the map has right.
+        precision: Of each class, its user's accuracy.
+        recall: Of each class, its producer's accuracy.
+        iou: Of each class, the area that both have, over the area that either has.
+        areas: Of each class, its area by the reference, in the units of the strata.
+    """
+
+    accuracy: Estimate
+    precision: tuple[Estimate, ...]
+    recall: tuple[Estimate, ...]
+    iou: tuple[Estimate, ...]
+    areas: tuple[Estimate, ...]
+
+
+def of_strata(counts: Floats, areas: Floats) -> SampleScores:
+    """Accuracy and area from a stratified random sample of points, whatever its strata.
+
+    The estimators of Stehman, S. V. (2014), Estimating area and map accuracy for stratified random
+    sampling when the strata are different from the map classes, International Journal of Remote
+    Sensing 35, 4923-4939, eqs. 2-3 and 25-28, without the factor for a finite population: a map has
+    far more pixels than a sample has points. Where the strata are the map's classes they are those
+    of Olofsson et al. (2014), eqs. 1-11.
+
+    Args:
+        counts: `(stratum, map class, reference class)`: points.
+        areas: `(stratum,)`: the area of each, in any unit.
+
+    Returns:
+        Estimates with standard errors; NaN for what has no point, or fewer than two in a stratum.
+    """
+    n = counts.sum(axis=(1, 2))
+    used = areas > 0
+    counts, areas, n = counts[used], areas[used], n[used]
+    classes = range(counts.shape[1])
+    right = np.einsum("hkk->h", counts)
+    whole = float(areas.sum())
+    in_map, in_reference, both = counts.sum(axis=2), counts.sum(axis=1), _diagonal(counts)
+    total = [_share(in_reference[:, k], n, n, areas) for k in classes]
+    either = in_map + in_reference - both
+    return SampleScores(
+        accuracy=_share(right, n, n, areas),
+        precision=tuple(_share(both[:, k], in_map[:, k], n, areas) for k in classes),
+        recall=tuple(_share(both[:, k], in_reference[:, k], n, areas) for k in classes),
+        iou=tuple(_share(both[:, k], either[:, k], n, areas) for k in classes),
+        areas=tuple(Estimate(whole * each.value, whole * each.error) for each in total),
+    )
+
+
+def _diagonal(counts: Floats) -> Floats:
+    return np.stack([counts[:, k, k] for k in range(counts.shape[1])], axis=1)
+
+
+def _share(y: Floats, x: Floats, n: Floats, areas: Floats) -> Estimate:
+    """Estimate the area of `y` over that of `x`, of which it is a part.
+
+    Args:
+        y: `(stratum,)`: points with the property of the numerator.
+        x: Those with the property of the denominator.
+        n: All points.
+        areas: The strata's.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_y, mean_x = y / n, x / n
+        below = float(areas @ mean_x)
+        if not below > 0:
+            return Estimate(math.nan, math.nan)
+        ratio = float(areas @ mean_y) / below
+        # The variance of y - ratio * x, both being 0 or 1 at a point, and y only where x is.
+        square = mean_y * (1 - 2 * ratio) + ratio**2 * mean_x
+        spread = (square - (mean_y - ratio * mean_x) ** 2) / (n - 1)
+        return Estimate(ratio, _root(float(areas**2 @ np.where(n > 1, spread, np.nan))) / below)
+
+
 def _root(value: float) -> float:
-    return math.sqrt(value) if value >= 0 else math.nan
+    return math.sqrt(max(value, 0.0)) if math.isfinite(value) else math.nan
