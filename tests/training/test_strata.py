@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from water_gee.training.strata import NOT_OBSERVED, STRATA, strata
+from water_gee.metrics import NOT_OBSERVED
+from water_gee.training.strata import STRATA, strata
 
 # Surface reflectance of Landsat's blue, green, red, NIR, SWIR1, as handbooks and scenes show them.
 GROUND = {

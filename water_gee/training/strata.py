@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from water_gee import indices
 from water_gee.imagery.composite import ELEVATION_UNIT
+from water_gee.metrics import NOT_OBSERVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 STRATA = ("water", "shadow", "wetland", "urban", "bare", "snow", "vegetation")
 """Their names; a code is an index into these."""
-
-NOT_OBSERVED = 255
 
 PIXEL_METERS = 30.0
 
@@ -79,7 +78,7 @@ def strata(features: FloatArray, evidence: Mapping[str, FloatArray] | None = Non
     seen = np.isfinite(features).all(axis=0)
     blue, green, red, nir, swir1, mndwi, _, _ = np.where(seen, features, 0)
     ndvi = indices.ndvi(nir, red)
-    swir2 = evidence.get("SWIR2", swir1)
+    swir2 = np.asarray(evidence.get("SWIR2", swir1))
     passed = indices.dswe_passed(
         blue, green, red, nir, swir1, np.where(np.isfinite(swir2), swir2, swir1)
     )
