@@ -135,8 +135,10 @@ def client_of(service: FakeService) -> Iterator[FakeService]:
 
 
 def npy(names: tuple[str, ...], shape: tuple[int, int], **bands: Any) -> bytes:
-    """Pixels as the service sends them: a structured array, `water` uint8, the rest float32."""
-    kinds = [(name, np.uint8 if name == "water" else np.float32) for name in names]
+    """Pixels as the service sends them: a structured array, features float32, codes integers."""
+    integers = {"water": np.uint8, "water_count": np.uint16, "clear_count": np.uint16}
+    integers |= dict.fromkeys(("sun_north", "sun_east", "sun_elevation"), np.int16)
+    kinds = [(name, integers.get(name, np.float32)) for name in names]
     pixels = np.zeros(shape, kinds)
     for name, values in bands.items():
         pixels[name] = values

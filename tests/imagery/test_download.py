@@ -28,7 +28,7 @@ from water_gee.errors import (
     SessionError,
     TileFailedError,
 )
-from water_gee.imagery import download
+from water_gee.imagery import download, evidence
 from water_gee.imagery.download import download_tiles, request_tile
 from water_gee.imagery.grid import Cell, Lattice, cell_from_id
 from water_gee.imagery.recipe import Recipe
@@ -36,7 +36,7 @@ from water_gee.imagery.store import TileStore
 
 SMALL = Recipe(pixels=26, years=2023)
 SIDE = 32
-NAMES = (*SMALL.features, "water")
+NAMES = (*SMALL.features, "water", *evidence.CARRIED)
 AREA = (149.05, -35.35, 149.40, -35.15)  # 2 x 3 cells
 CELLS = 6
 
@@ -70,8 +70,11 @@ def whole(body):
     bands = {name: np.full(shape, 0.1 * (i + 1)) for i, name in enumerate(SMALL.features)}
     bands["water"] = np.zeros(shape)
     bands["water"][:5, :5] = 1
-    for values in bands.values():
-        values[-4:, -4:] = 255
+    bands |= {"SWIR2": np.full(shape, 0.05), "water_count": bands["water"] * 255}
+    bands |= {"clear_count": np.full(shape, 255.0), "sun_elevation": np.full(shape, 3150)}
+    bands |= {"sun_north": np.full(shape, 15_000), "sun_east": np.full(shape, -15_000)}
+    for name, values in bands.items():
+        values[-4:, -4:] = evidence.ABSENT if name.startswith("sun") else 255
     return npy(NAMES, shape, **bands)
 
 
@@ -114,9 +117,9 @@ def test_the_request_names_the_tiles_own_pixels(service, tmp_path):
 
 def test_the_default_tile_has_507_pixels_along_its_side(service):
     recipe = Recipe()
-    image, mask = request_tile(Cell(1104, -262), recipe)
-    assert image.shape == (8, 507, 507)
-    assert mask.shape == (507, 507)
+    tile = request_tile(Cell(1104, -262), recipe)
+    assert tile.features.shape == (8, 507, 507)
+    assert tile.mask.shape == (507, 507)
     grid = service.requests[-1][1]["grid"]
     assert grid["dimensions"] == {"width": 507, "height": 507}
     assert grid["affineTransform"]["scaleX"] == 0.135 / 501
@@ -125,7 +128,8 @@ def test_the_default_tile_has_507_pixels_along_its_side(service):
 def test_what_lies_beyond_180_degrees_is_not_asked_for_and_not_observed(service):
     lattice = Lattice.of(SMALL)
     cell = Cell(1333, 0, lattice)
-    image, mask = request_tile(cell, SMALL)
+    tile = request_tile(cell, SMALL)
+    image, mask = tile.features, tile.mask
     grid = service.requests[-1][1]["grid"]
     # 180 degrees are 34,666.67 pixels: the pixel that 180 cuts is left out.
     assert grid["dimensions"] == {"width": 34_666 - 1333 * 26 + 3, "height": SIDE}

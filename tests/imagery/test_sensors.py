@@ -22,7 +22,8 @@ def test_bands_lie_at_the_same_wavelengths_under_common_names():
     for name in ("landsat4", "landsat5", "landsat7"):
         assert SENSORS[name].native_bands == ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5")
     for product in SENSORS.values():
-        assert tuple(band.name for band in product.bands) == COMMON_BANDS
+        assert tuple(band.name for band in product.bands) == (*COMMON_BANDS, "SWIR2")
+        assert product.native("SWIR2") == "SR_B7"
 
 
 def test_collections_are_earth_engines():

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import ee
 
+from water_gee.imagery import evidence as witnesses
 from water_gee.imagery import sensors as products
+from water_gee.imagery.recipe import EVIDENCE as EVIDENCE
 from water_gee.imagery.sensors import COMMON_BANDS
 
 if TYPE_CHECKING:
@@ -62,13 +64,28 @@ def label_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
     return _features_and_label(recipe, years)[1]
 
 
-def request_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
+def request_image(
+    recipe: Recipe, years: Iterable[int] | None = None, *, evidence: bool = False
+) -> ee.Image:
     """`tile_image` with 255 in every band where nothing was observed, and no mask.
 
     An array of pixels brings no mask home; masked ones come as 0, which is a class and a
     reflectance. 255 is none of either, and one mask for all bands means that `water` tells.
+
+    Args:
+        recipe: What is mapped.
+        years: Other years than the recipe's.
+        evidence: Whether to add `evidence.CARRIED`, which `evidence.unpack` reads. Features and
+            label are the same with it; 255 is also a count, and SWIR2 may have gaps of its own.
     """
-    return tile_image(recipe, years).unmask(FILL, False)
+    if not evidence:
+        return tile_image(recipe, years).unmask(FILL, False)
+    observations = _merged(recipe, _date_filter(recipe, years), _observe, evidence=True)
+    composite = observations.select([*COMMON_BANDS, "SWIR2", WATER]).median()
+    features, label = _of_composite(recipe, composite)
+    swir2 = composite.select("SWIR2").toFloat()
+    carried = swir2.addBands(witnesses.of_season(observations, WATER))
+    return features.addBands(label).addBands(carried).unmask(FILL, False)
 
 
 def season(recipe: Recipe, years: Iterable[int] | None = None) -> ee.ImageCollection:
@@ -92,7 +109,9 @@ def scenes(
     return _merged(recipe, None if any_time else _date_filter(recipe, years), None)
 
 
-def _merged(recipe: Recipe, when: Any, observe: Any) -> ee.ImageCollection:
+def _merged(
+    recipe: Recipe, when: Any, observe: Any, *, evidence: bool = False
+) -> ee.ImageCollection:
     collections = []
     for name in recipe.sensors:
         sensor = products.sensor(name)
@@ -100,7 +119,7 @@ def _merged(recipe: Recipe, when: Any, observe: Any) -> ee.ImageCollection:
         if when is not None:
             collection = collection.filter(when)
         if observe is not None:
-            collection = collection.map(observe(sensor))
+            collection = collection.map(observe(sensor, evidence))
         collections.append(collection)
     merged: ee.ImageCollection = functools.reduce(lambda a, b: a.merge(b), collections)
     return merged
@@ -132,7 +151,7 @@ def _runs(months: tuple[int, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def _observe(sensor: Sensor) -> Any:
+def _observe(sensor: Sensor, evidence: bool) -> Any:
     """What to map over a sensor's collection: scene -> observation."""
     low, high = sensor.valid
 
@@ -143,7 +162,10 @@ def _observe(sensor: Sensor) -> Any:
         usable = measured.reduce(ee.Reducer.min()).And(qa.bitwiseAnd(sensor.obscured).eq(0))
         reflectance = counts.max(sensor.floor).multiply(sensor.scale).add(sensor.offset)
         water = qa.bitwiseAnd(sensor.bit("water").mask).neq(0).rename(WATER)
-        return reflectance.addBands(water).updateMask(usable)
+        bands = reflectance.addBands(water)
+        if evidence:
+            bands = bands.addBands(witnesses.of_scene(scene, sensor))
+        return bands.updateMask(usable)
 
     return observation
 
@@ -151,7 +173,10 @@ def _observe(sensor: Sensor) -> Any:
 def _features_and_label(recipe: Recipe, years: Iterable[int] | None) -> tuple[ee.Image, ee.Image]:
     # One reduction for both. The median of zeros and ones is above 0.5 where more than half are
     # ones: with an even count it is the mean of the middle two, and a tie gives 0.5.
-    composite = season(recipe, years).median()
+    return _of_composite(recipe, season(recipe, years).median())
+
+
+def _of_composite(recipe: Recipe, composite: Any) -> tuple[ee.Image, ee.Image]:
     ndwi = _mndwi(composite)
     features = (
         composite.select(list(COMMON_BANDS))

@@ -151,12 +151,17 @@ def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None
 
 
 def _check_size(recipe: Recipe) -> None:
-    size = recipe.side**2 * (4 * len(recipe.features) + 1)
+    size = recipe.side**2 * _label_bytes(recipe)
     if size > MAX_REQUEST_BYTES:
         raise DownloadError(
             f"a tile of {recipe.side} x {recipe.side} pixels has {size} bytes, the service gives "
             f"{MAX_REQUEST_BYTES} at once; use fewer `pixels` in the recipe"
         )
+
+
+def _label_bytes(recipe: Recipe) -> int:
+    """Of a pixel's features and label."""
+    return 4 * len(recipe.features) + 1
 
 
 def check_season(recipe: Recipe, area: Any) -> None:
@@ -200,43 +205,69 @@ def _list(numbers: Iterable[int]) -> str:
 # ---------------------------------------------------------------------------------- one tile
 
 
-def request_tile(
-    cell: Cell, recipe: Recipe, image: Any = None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Ask for one tile, once.
+@dataclass(frozen=True, slots=True)
+class TilePixels:
+    """A tile as it came home.
+
+    Attributes:
+        features: `float32 (feature, row, col)`, NaN where nothing was observed.
+        mask: The QA label, `uint8 (row, col)`: 0 land, 1 water, 255 not observed.
+        evidence: `recipe.EVIDENCE`, each `float32 (row, col)`, NaN where nothing is known; a band
+            without any value is left out.
+    """
+
+    features: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.uint8]
+    evidence: dict[str, npt.NDArray[np.float32]]
+
+
+def request_tile(cell: Cell, recipe: Recipe, image: Any = None) -> TilePixels:
+    """Ask for one tile, once; in several requests, row by row, where it is too large for one.
 
     Args:
         cell: Which.
         recipe: Of the cell's lattice.
-        image: `composite.request_image(recipe)`, where it is at hand.
+        image: `composite.request_image(recipe, evidence=True)`, where it is at hand.
 
     Returns:
-        Features `float32 (feature, row, col)`, NaN where nothing was observed, and the QA label
-        `uint8 (row, col)`: 0 land, 1 water, 255 not observed. What of the tile lies beyond ±180 or
-        ±90 is not asked for and not observed.
+        The tile. What of it lies beyond ±180 or ±90 is not asked for and not observed.
 
     Raises:
         DownloadError: The answer is not what was asked for.
     """
-    from water_gee.imagery import composite
+    from water_gee.imagery import composite, evidence
 
     part = cell.on_earth
-    grid = cell.grid.window(part.row, part.col, part.height, part.width)
-    col, row = cell.origin
-    # The very numbers that the lattice has, not what an affine transform makes of them.
-    west, north = cell.lattice.degrees(col + part.col), cell.lattice.degrees(row - part.row)
-    corner = Affine(grid.transform.a, 0.0, west, 0.0, grid.transform.e, north)
-    grid = Grid(recipe.crs, corner, grid.shape)
-    names = (*recipe.features, composite.WATER)
-    asked = image if image is not None else composite.request_image(recipe)
-    pixels = request_pixels(asked, names, grid)
+    names = (*recipe.features, composite.WATER, *evidence.CARRIED)
+    asked = image if image is not None else composite.request_image(recipe, evidence=True)
+    strips = [request_pixels(asked, names, grid) for grid in _strips(cell, recipe, evidence.BYTES)]
+    pixels = np.concatenate(strips)
     features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
     mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
     mask[part.slices] = pixels[composite.WATER]
     seen = mask[part.slices] != NOT_OBSERVED
     for band, name in enumerate(recipe.features):
         features[band][part.slices] = np.where(seen, pixels[name], np.nan)
-    return features, mask
+    found = {}
+    for name, values in evidence.unpack(pixels, seen, composite.FILL).items():
+        found[name] = np.full(cell.shape, np.nan, np.float32)
+        found[name][part.slices] = values
+    return TilePixels(features, mask, found)
+
+
+def _strips(cell: Cell, recipe: Recipe, beside: int) -> Iterator[Grid]:
+    """The tile's rows, as few requests as its bytes allow, from the north.
+
+    Corners are the very numbers that the lattice has, not what an affine transform makes of them.
+    """
+    part, (col, row) = cell.on_earth, cell.origin
+    transform, degrees = cell.grid.transform, cell.lattice.degrees
+    rows = max(1, MAX_REQUEST_BYTES // (part.width * (_label_bytes(recipe) + beside)))
+    west = degrees(col + part.col)
+    for first in range(0, part.height, rows):
+        north = degrees(row - part.row - first)
+        corner = Affine(transform.a, 0.0, west, 0.0, transform.e, north)
+        yield Grid(recipe.crs, corner, (min(rows, part.height - first), part.width))
 
 
 def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArray[Any]:
@@ -360,7 +391,7 @@ class _Download:
         """Fetch tiles; see `download_tiles` for what it raises."""
         from water_gee.imagery import composite
 
-        self.image = composite.request_image(self.store.recipe)
+        self.image = composite.request_image(self.store.recipe, evidence=True)
         stop = threading.Event()
         failures: dict[str, str] = {}
         bar = tqdm(
@@ -422,10 +453,8 @@ class _Download:
     def _fetch(self, cell: Cell, stop: threading.Event) -> TileRow:
         """Request and write one tile, in a thread."""
         began = time.monotonic()
-        image, mask = attempts(
-            lambda: request_tile(cell, self.store.recipe, self.image), stop, cell.id
-        )
-        row = self.store.write_tile(cell, image, mask)
+        tile = attempts(lambda: request_tile(cell, self.store.recipe, self.image), stop, cell.id)
+        row = self.store.write_tile(cell, tile.features, tile.mask, tile.evidence)
         LOG.info(
             "%s %s: %d water of %d observed, %.1f s",
             *(cell.id, row.state, row.water, row.valid, time.monotonic() - began),

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 FEATURES = (*COMMON_BANDS, "mNDWI", "line", "elevation")
 """The eight features, in the order in which the network reads them."""
 
+EVIDENCE = ("SWIR2", "water_count", "clear_count", "sun_azimuth", "sun_elevation")
+"""What else a tile brings home, to judge its label by; no network reads it.
+
+Median reflectance; clear observations with the QA water bit, and clear observations; mean azimuth
+(degrees clockwise from north) and mean elevation (degrees) of the sun over the clear observations.
+"""
+
 NO_DEM = "none"
 """How a recipe without elevation model is written down: TOML has no null."""
 

@@ -2,7 +2,7 @@
 
 Sources: USGS, Landsat 8-9 and Landsat 4-7 Collection 2 Level 2 Science Product Guides (LSDS-1619,
 LSDS-1618) for scale, offset, valid range and the bits of `QA_PIXEL`; Earth Engine's data catalogue
-for ids and band names.
+for ids, band names and properties.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 COMMON_BANDS = ("Blue", "Green", "Red", "NIR", "SWIR1")
 """The bands every sensor here has, under the names that features use."""
+
+BANDS = (*COMMON_BANDS, "SWIR2")
+"""The same and the one that only evidence is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Band:
     """A band of a product.
 
     Attributes:
-        name: One of `COMMON_BANDS`.
+        name: One of `BANDS`.
         native: The product's own name for it.
     """
 
@@ -83,13 +86,28 @@ OBSCURING = ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow")
 
 
 @dataclass(frozen=True, slots=True)
+class Sun:
+    """The properties of an image that say where the sun stood, in degrees.
+
+    Attributes:
+        azimuth: Clockwise from north.
+        height: Elevation above the horizon, or what is missing to 90.
+        zenith: Whether `height` names the angle from the zenith.
+    """
+
+    azimuth: str = "SUN_AZIMUTH"
+    height: str = "SUN_ELEVATION"
+    zenith: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sensor:
     """A surface reflectance product.
 
     Attributes:
         name: As in a recipe.
         collection: Earth Engine's collection id.
-        bands: In the order of `COMMON_BANDS`.
+        bands: In the order of `BANDS`.
         scale: Reflectance of one count.
         offset: Reflectance at count 0.
         valid: Lowest and highest count that is a measurement.
@@ -98,6 +116,7 @@ class Sensor:
         qa_band: The QA band.
         qa_bits: What its bits mean.
         years: First and last year of acquisitions; None where it still flies.
+        sun: Where the sun stood.
     """
 
     name: str
@@ -110,6 +129,7 @@ class Sensor:
     floor: int = 7273
     qa_band: str = "QA_PIXEL"
     qa_bits: tuple[QaBit, ...] = QA_PIXEL_BITS
+    sun: Sun = Sun()
 
     def bit(self, name: str) -> QaBit:
         """A QA field by name.
@@ -133,11 +153,16 @@ class Sensor:
     @property
     def native_bands(self) -> tuple[str, ...]:
         """The product's names of its bands, in the order of `COMMON_BANDS`."""
-        return tuple(band.native for band in self.bands)
+        return tuple(self.native(name) for name in COMMON_BANDS)
+
+    def native(self, name: str) -> str:
+        """The product's name of one of `BANDS`."""
+        return {band.name: band.native for band in self.bands}[name]
 
 
 def _bands(first: int) -> tuple[Band, ...]:
-    return tuple(Band(name, f"SR_B{first + i}") for i, name in enumerate(COMMON_BANDS))
+    numbers = (*range(first, first + len(COMMON_BANDS)), 7)
+    return tuple(Band(name, f"SR_B{i}") for name, i in zip(BANDS, numbers, strict=True))
 
 
 SENSORS: dict[str, Sensor] = {

@@ -1,8 +1,9 @@
-"""Tiles on disk: GeoTIFFs in three folders, and a manifest that says which of them are whole.
+"""Tiles on disk: GeoTIFFs in four folders, and a manifest that says which of them are whole.
 
     STORE/manifest.sqlite     the recipe; one row a tile, written after its files
     STORE/images/CELL.tif     float32 (feature, row, col), NaN where nothing was observed
     STORE/masks/CELL.tif      uint8, the QA label: 0 land, 1 water, 255 not observed
+    STORE/evidence/CELL.tif   float32, bands of `recipe.EVIDENCE`, NaN where nothing is known
     STORE/labels/CELL.tif     uint8, the corrected label, same codes
     STORE/water_gee.log
 
@@ -28,10 +29,10 @@ from water_gee._version import __version__
 from water_gee.errors import RasterError, StoreError, WaterGeeError
 from water_gee.files import remove_leftovers
 from water_gee.imagery.grid import Cell, cell_from_id
-from water_gee.imagery.recipe import Recipe, check_same
+from water_gee.imagery.recipe import EVIDENCE, Recipe, check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -44,7 +45,9 @@ LAND, WATER, NOT_OBSERVED = 0, 1, raster.NOT_OBSERVED
 COLORS = {LAND: (222, 214, 196, 255), WATER: (31, 120, 180, 255), NOT_OBSERVED: (0, 0, 0, 0)}
 """How viewers show the codes."""
 
-IMAGES, MASKS, LABELS = "images", "masks", "labels"
+IMAGES, MASKS, EVIDENCE_FOLDER, LABELS = "images", "masks", "evidence", "labels"
+
+_FOLDERS = (IMAGES, MASKS, EVIDENCE_FOLDER, LABELS)
 
 State = Literal["done", "empty"]
 
@@ -120,7 +123,7 @@ class TileStore:
             )
         with _refusing(folder):
             if create:
-                for name in ("", IMAGES, MASKS, LABELS):
+                for name in ("", *_FOLDERS):
                     (folder / name).mkdir(parents=True, exist_ok=True)
             manifest = sqlite3.connect(database, timeout=60, check_same_thread=False)
         try:
@@ -132,7 +135,7 @@ class TileStore:
             manifest.close()
             raise
         if create:
-            for name in (IMAGES, MASKS, LABELS):
+            for name in _FOLDERS:
                 remove_leftovers(folder / name)
         return cls(folder, kept, manifest)
 
@@ -202,24 +205,61 @@ class TileStore:
         """
         return np.asarray(self._read(folder, cell, 1)[0], dtype=np.uint8)
 
+    def read_evidence(self, cell: Cell | str) -> dict[str, FloatArray]:
+        """What else is known of a cell's pixels, by the names of `recipe.EVIDENCE`.
+
+        Returns:
+            Each `float32 (row, col)`, NaN where nothing is known. A band that the tile does not
+            have is left out; tiles of older versions have none.
+
+        Raises:
+            RasterError: Its file is broken.
+        """
+        path = self._file(EVIDENCE_FOLDER, _id(cell))
+        if not path.exists():
+            return {}
+        found = raster.read(path)
+        return {
+            name: np.asarray(values, dtype=np.float32)
+            for name, values in zip(found.names, found.values, strict=True)
+            if name in EVIDENCE
+        }
+
+    def label_tags(self, cell: Cell | str, folder: str = LABELS) -> dict[str, str]:
+        """What was written down with a label, as `write_label` was given it.
+
+        Raises:
+            RasterError: No such label, or its file is broken.
+        """
+        tags = raster.describe(self._file(folder, _id(cell))).tags
+        return {name: text for name, text in tags.items() if name != "AREA_OR_POINT"}
+
     # ------------------------------------------------------------------ writing
 
-    def write_tile(self, cell: Cell, image: FloatArray, mask: ByteArray) -> TileRow:
+    def write_tile(
+        self,
+        cell: Cell,
+        image: FloatArray,
+        mask: ByteArray,
+        evidence: Mapping[str, FloatArray] | None = None,
+    ) -> TileRow:
         """Write a tile, and last its row in the manifest.
 
         Args:
             cell: Where it lies.
             image: `float32 (feature, row, col)`, NaN where nothing was observed.
             mask: `uint8 (row, col)`: 0 land, 1 water, 255 not observed.
+            evidence: Bands of `recipe.EVIDENCE`, `float32 (row, col)`, NaN where nothing is known.
 
         Returns:
             The row.
 
         Raises:
-            StoreError: Arrays of another shape, or a mask with other codes.
+            StoreError: Arrays of another shape, a mask with other codes, evidence of other names.
             RasterError: The disk is full.
         """
         self._check(cell, image, mask)
+        self._write_evidence(cell, evidence or {})
         profile = raster.Profile(level=1)
         raster.write(
             self._file(IMAGES, cell.id),
@@ -249,8 +289,45 @@ class TileStore:
             )
         return row
 
-    def write_label(self, cell: Cell | str, label: ByteArray, folder: str = LABELS) -> Path:
-        """Write a corrected label, `uint8 (row, col)`, codes as in `read_mask`.
+    def _write_evidence(self, cell: Cell, evidence: Mapping[str, FloatArray]) -> None:
+        for name, values in evidence.items():
+            if name not in EVIDENCE:
+                raise StoreError(f"{cell.id}: evidence {name!r}; there is {', '.join(EVIDENCE)}")
+            if values.shape != cell.shape:
+                raise StoreError(f"{cell.id}: {name} {values.shape}, a tile has {cell.shape}")
+        names = [name for name in EVIDENCE if name in evidence]
+        path = self._file(EVIDENCE_FOLDER, cell.id)
+        with _refusing(self.path):
+            path.parent.mkdir(exist_ok=True)
+            if not names:
+                path.unlink(missing_ok=True)
+                return
+        raster.write(
+            path,
+            np.stack([evidence[name] for name in names]).astype(np.float32, copy=False),
+            cell.grid,
+            nodata=float("nan"),
+            names=names,
+            profile=raster.Profile(level=1),
+        )
+
+    def write_label(
+        self,
+        cell: Cell | str,
+        label: ByteArray,
+        folder: str = LABELS,
+        tags: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write a corrected label.
+
+        Args:
+            cell: Where it lies.
+            label: `uint8 (row, col)`, codes as in `read_mask`.
+            folder: Of the store, for labels of another kind.
+            tags: What to write down with it; `label_tags` reads it.
+
+        Returns:
+            The file.
 
         Raises:
             StoreError: An array of another shape, or with other codes.
@@ -260,9 +337,11 @@ class TileStore:
         self._check(place, None, label)
         with _refusing(self.path):
             (self.path / folder).mkdir(exist_ok=True)
-        return self._write_codes(folder, place, label)
+        return self._write_codes(folder, place, label, tags)
 
-    def _write_codes(self, folder: str, cell: Cell, codes: ByteArray) -> Path:
+    def _write_codes(
+        self, folder: str, cell: Cell, codes: ByteArray, tags: Mapping[str, str] | None = None
+    ) -> Path:
         path = self._file(folder, cell.id)
         raster.write(
             path,
@@ -270,6 +349,7 @@ class TileStore:
             cell.grid,
             nodata=NOT_OBSERVED,
             names=("water",),
+            tags=tags,
             colormap=COLORS,
             profile=raster.Profile(level=1),
         )
