@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee.demo import filters, noise, terrain
-from water_gee.demo.site import FINE, PIXEL
+from water_gee.demo import districts, filters, noise
+from water_gee.demo.lie import distance_to_towns, lie_of_the_land, top
+from water_gee.demo.site import FINE
 from water_gee.demo.spectra import CODE, KINDS
+from water_gee.demo.world import PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from water_gee.demo.lie import Lie
     from water_gee.demo.site import Site
     from water_gee.demo.terrain import Relief
     from water_gee.demo.waters import Waters
+    from water_gee.demo.world import World
 
     Field = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
-
-SNOW_SHARE, BURNT_SHARE, WETLAND_SHARE, TOWN_SHARE = 0.018, 0.030, 0.110, 0.005
-"""Shares of the ground, so that every seed has some of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Ground:
     melt: Field
 
 
-def make_ground(site: Site, relief: Relief, waters: Waters, seed: int) -> Ground:
+def make_ground(
+    site: Site, relief: Relief, waters: Waters, seed: int, world: World = PLAIN
+) -> Ground:
     """Cover the ground of a season.
 
     Args:
@@ -52,13 +55,17 @@ def make_ground(site: Site, relief: Relief, waters: Waters, seed: int) -> Ground
         relief: Its ground.
         waters: Its water.
         seed: The season's seed.
+        world: How much of each cover it has.
     """
     rng = noise.generator(seed, "landcover")
-    lie = _lie_of_the_land(site, relief, waters)
-    cover, snow = _land(site, lie, rng)
+    lie = lie_of_the_land(site, relief, waters)
+    cover, snow = _land(site, lie, rng, world)
+    districts.lay(site, lie, cover, world, seed)
     _along_rivers(site, cover, waters, rng)
-    _under_water(site, cover, waters, rng)
-    shares = np.stack([_share(cover, code) for code in range(len(KINDS))])
+    _under_water(site, cover, waters, rng, world)
+    shares = np.zeros((len(KINDS), *site.shape), dtype=np.float32)
+    for code in np.unique(cover):
+        shares[code] = _share(cover, int(code))
     water = shares[[code for code, kind in enumerate(KINDS) if kind.water]].sum(axis=0)
     variation = np.stack(
         [
@@ -72,36 +79,9 @@ def make_ground(site: Site, relief: Relief, waters: Waters, seed: int) -> Ground
     return Ground(lie.elevation, shares, water.astype(np.float32), variation, snow)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lie:
-    """What covers depend on, on the 30 m grid."""
-
-    elevation: Field
-    height: Field  # 0 lowest to 1 highest
-    slope: Field  # metres per metre
-    north: Field  # how much a slope looks north, metres per metre
-    upland: Field
-    wet: Field  # 0 dry to 1 where water gathers
-
-
-def _lie_of_the_land(site: Site, relief: Relief, waters: Waters) -> _Lie:
-    def bring(field: Field) -> Field:
-        rows, cols = site.shape
-        cut = field[
-            relief.skirt : relief.skirt + rows // terrain.COARSE,
-            relief.skirt : relief.skirt + cols // terrain.COARSE,
-        ]
-        return noise.enlarge(cut, terrain.COARSE, site.shape)
-
-    elevation = bring(waters.surface)
-    east, south = terrain.slope_of(elevation, PIXEL)
-    slope = np.hypot(east, south)
-    gathers = np.log10(relief.area) + 2 * filters.smooth(waters.basin.astype(np.float32), 1.5)
-    height = (elevation - elevation.min()) / (elevation.max() - elevation.min())
-    return _Lie(elevation, height, slope, south, bring(relief.upland), bring(gathers))
-
-
-def _land(site: Site, lie: _Lie, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Field]:
+def _land(
+    site: Site, lie: Lie, rng: np.random.Generator, world: World
+) -> tuple[NDArray[np.uint8], Field]:
     """Classes of the dry ground at 10 m, and how long snow lasts at 30 m."""
 
     def field(slope: float, coarsest: float) -> Field:
@@ -116,7 +96,7 @@ def _land(site: Site, lie: _Lie, rng: np.random.Generator) -> tuple[NDArray[np.u
     snow = lie.height + 0.22 * lie.north + 0.05 * field(1.2, 40)
     burnt = field(1.8, 150) + 0.35 * rough + np.where(trees > 0, 1.0, -0.5)
     wet = 0.55 * lie.wet + 0.7 * field(1.3, 60) + 0.3 * rough - 14 * lie.slope - 1.5 * lie.upland
-    town = -_distance_to_towns(site, lie, rng) + 0.25 * rough
+    town = -distance_to_towns(site, lie, rng) + 0.25 * rough
     tilled, crop = _farmland(site, lie, field(1.6, 250), rng)
 
     cover = np.full(site.fine_shape, CODE["grass"], dtype=np.uint8)
@@ -128,17 +108,23 @@ def _land(site: Site, lie: _Lie, rng: np.random.Generator) -> tuple[NDArray[np.u
     lay("crop", crop)
     lay("conifer", trees)
     lay("broadleaf", np.minimum(trees, mixed))
-    lay("burnt", burnt, _top(burnt, BURNT_SHARE))
-    lay("built", town, _top(town, TOWN_SHARE))
+    lay("burnt", burnt, top(burnt, world.burnt))
+    lay("built", town, top(town, world.town))
     lay("rock", scree)
-    lay("wetland", wet, _top(wet, WETLAND_SHARE))
-    snowline = _top(snow, SNOW_SHARE)
+    lay("wetland", wet, top(wet, world.wetland))
+    snowline = top(snow, world.snow)
     lay("snow", snow, snowline)
+    if world.wet_snow:
+        # The lower snow has melted and frozen again for weeks.
+        firm = top(snow, world.snow * (1 - world.wet_snow))
+        old = snow + np.float32(0.03) * field(1.0, 20)
+        fine = noise.enlarge(np.where(snow > snowline, old, np.float32(1e3)), FINE, site.fine_shape)
+        cover[(cover == CODE["snow"]) & (fine < firm)] = CODE["wet snow"]
     lasts = np.clip((snow - snowline) / (snow.max() - snowline), 0, 1)
     return cover, lasts.astype(np.float32)
 
 
-def _farmland(site: Site, lie: _Lie, where: Field, rng: np.random.Generator) -> tuple[Field, Field]:
+def _farmland(site: Site, lie: Lie, where: Field, rng: np.random.Generator) -> tuple[Field, Field]:
     """Fields on the flat, along one direction: positive where soil is bare, where crops stand."""
     angle = rng.uniform(0, np.pi)
     row, col = np.mgrid[0 : site.shape[0], 0 : site.shape[1]].astype(np.float32)
@@ -152,17 +138,6 @@ def _farmland(site: Site, lie: _Lie, where: Field, rng: np.random.Generator) -> 
     return tilled.astype(np.float32), crop.astype(np.float32)
 
 
-def _distance_to_towns(site: Site, lie: _Lie, rng: np.random.Generator) -> Field:
-    """Distance in kilometres to the nearest of a few towns on flat ground."""
-    suited = np.flatnonzero((lie.slope < 0.06) & (lie.upland < 0.4))
-    if not suited.size:
-        suited = np.arange(lie.slope.size)
-    centres = rng.choice(suited, size=1 + site.cells[0] * site.cells[1] // 3)
-    apart = np.ones(site.shape, dtype=bool)
-    apart.ravel()[centres] = False
-    return filters.distance_inside(apart) * np.float32(PIXEL / 1000)
-
-
 def _along_rivers(
     site: Site, cover: NDArray[np.uint8], waters: Waters, rng: np.random.Generator
 ) -> None:
@@ -174,26 +149,36 @@ def _along_rivers(
 
 
 def _under_water(
-    site: Site, cover: NDArray[np.uint8], waters: Waters, rng: np.random.Generator
+    site: Site,
+    cover: NDArray[np.uint8],
+    waters: Waters,
+    rng: np.random.Generator,
+    world: World,
 ) -> None:
     """Set the kind of water: by depth, by sediment, by weed in shallow lakes."""
-    silt = noise.enlarge(
-        noise.fractal(site.shape, rng, slope=1.8, coarsest=240), FINE, site.fine_shape
+    silt, bloom, weed = (
+        noise.enlarge(
+            noise.fractal(site.shape, rng, slope=slope, coarsest=coarsest), FINE, site.fine_shape
+        )
+        for slope, coarsest in ((1.8, 240), (1.5, 120), (1.3, 70))
     )
-    bloom = noise.enlarge(
-        noise.fractal(site.shape, rng, slope=1.5, coarsest=120), FINE, site.fine_shape
-    )
-    weed = noise.enlarge(
-        noise.fractal(site.shape, rng, slope=1.3, coarsest=70), FINE, site.fine_shape
-    )
+    if world.silt:
+        # Mud that falls dry beside the silt.
+        shoal = filters.grow(waters.lake | waters.river, 9) & (weed > 0.2)
+        cover[shoal] = CODE["wet mud"]
+    silt += np.float32(world.silt)
     cover[waters.lake | waters.river] = CODE["clear water"]
     cover[waters.lake & (silt > 0.9)] = CODE["turbid water"]
-    flat = waters.lake & (waters.depth < 2.2)
+    flat = waters.lake & (waters.depth < world.flat)
     cover[flat & (weed > 0.2)] = CODE["shallow water"]
-    cover[flat & (weed < -0.9)] = CODE["weedy water"]
+    cover[flat & (weed < world.weeds - 0.9)] = CODE["weedy water"]
     cover[waters.lake & (waters.depth < 4) & (bloom > 0.9)] = CODE["algal bloom"]
     cover[waters.river & (silt > 0.1)] = CODE["turbid water"]
     cover[waters.river & (silt < 0.1) & (weed > 0.6)] = CODE["shallow water"]
+    if world.silt:
+        cover[(cover == CODE["turbid water"]) & (silt > 1.6)] = CODE["silt-laden water"]
+    if world.weeds:
+        cover[flat & (bloom < world.weeds - 1.2)] = CODE["floating plants"]
 
 
 def _share(cover: NDArray[np.uint8], code: int) -> Field:
@@ -203,8 +188,3 @@ def _share(cover: NDArray[np.uint8], code: int) -> Field:
     counted = blocks.sum(axis=(1, 3), dtype=np.uint8)
     out: Field = counted.astype(np.float32) / np.float32(FINE * FINE)
     return out
-
-
-def _top(score: Field, share: float) -> float:
-    """The value that a given share of a field exceeds."""
-    return float(np.quantile(score[::3, ::3], 1 - share))

@@ -1,11 +1,12 @@
 """The QA band of the synthetic season: right where the real one is right, wrong where it is wrong.
 
 The bits follow the Landsat 8-9 Collection 2 Level 2 Science Product Guide (USGS LSDS-1619), table
-6-3. The water bit is the truth with errors of nine named kinds. Each kind has its place (shaded
-slopes, burnt ground, wet ground, silty or narrow water, ...), lies in patches of some hundred
-metres, is worse where the evidence is worse, and mostly comes back in the next acquisition, so that
-the majority of a season keeps it. How much of each place is wrong is set so that the season's
-majority label has a chosen intersection over union with the truth; most of every place stays right.
+6-3. The water bit is the truth with errors of named kinds (`places`). Each kind has its place
+(shaded slopes, burnt ground, wet ground, silty or narrow water, ...), lies in patches of some
+hundred metres, is worse where the evidence is worse, and mostly comes back in the next acquisition,
+so that the majority of a season keeps it. How much of each place is wrong is set so that the
+season's majority label has a chosen intersection over union with the truth; most of every place
+stays right.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from water_gee.demo import filters, noise
-from water_gee.demo.site import PIXEL
-from water_gee.demo.spectra import CODE
-from water_gee.demo.terrain import slope_of
+from water_gee.demo.places import FALSE_COUNT, KIND_NAMES, ORDINARY, find_places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,21 +35,6 @@ OBSCURED = 0b11111
 
 TARGET = (0.71, 0.78)
 """Between which the seasonal label's IoU with the truth is drawn; errors are scaled to meet it."""
-
-FALSE_KINDS = {
-    "terrain shadow": 0.055,
-    "wet ground": 0.045,
-    "burnt ground": 0.028,
-    "shore": 0.025,
-    "snow edge": 0.012,
-    "dark soil": 0.008,
-}
-"""Land called water, as a share of the water area before scaling."""
-
-MISSED_KINDS = {"silt": 0.035, "narrow": 0.030, "shallow": 0.030}
-"""Water called land, as a share of the water area before scaling."""
-
-KIND_NAMES = (*FALSE_KINDS, *MISSED_KINDS)
 
 _MOST_WRONG = 0.42
 """Share of a place's pixels that may be wrong, unless the target cannot be met otherwise."""
@@ -81,28 +65,40 @@ class Look:
         base: Water by the truth, undecided shore pixels falling either way.
         jitter: How far this acquisition's ranks are from the season's.
         once: Land called water in this acquisition only: missed cloud shadow, cloud edges.
+        spoilt: Where alone it may err; None: everywhere.
     """
 
     clear: Mask
     base: Mask
     jitter: Field
     once: Mask
+    spoilt: Mask | None = None
 
     def water(self, weakness: Weakness, wrong: Field) -> Mask:
         """Decide the water bit, given what share of each kind errs."""
         errs = (weakness.rank + self.jitter) < wrong[weakness.kind]
         errs &= weakness.kind >= 0
-        is_false = weakness.kind < len(FALSE_KINDS)
+        if self.spoilt is not None:
+            errs &= self.spoilt
+        is_false = weakness.kind < FALSE_COUNT
         return np.where(errs, is_false, self.base) | self.once
 
 
-def find_weakness(ground: Ground, darkness: Field, seed: int) -> Weakness:
+def find_weakness(
+    ground: Ground,
+    darkness: Field,
+    seed: int,
+    kinds: Mapping[str, float] = ORDINARY,
+    overlooked: Field | None = None,
+) -> Weakness:
     """Find where the QA's water bit errs.
 
     Args:
         ground: The covers.
         darkness: Season's mean near infrared reflectance of the lit ground, `(row, col)`.
         seed: The season's seed.
+        kinds: Which of `KIND_NAMES` there are.
+        overlooked: Share of the clear observations that clouds spoil unnoticed; None: no matter.
     """
     rng = noise.generator(seed, "weakness")
     shape = ground.water.shape
@@ -110,7 +106,8 @@ def find_weakness(ground: Ground, darkness: Field, seed: int) -> Weakness:
     grain = rng.random(shape, dtype=np.float32)
     kind = np.full(shape, -1, dtype=np.int8)
     rank = np.zeros(shape, dtype=np.float32)
-    for name, (where, worse) in _places(ground, darkness).items():
+    spoilt = np.zeros(shape, dtype=np.float32) if overlooked is None else overlooked
+    for name, (where, worse) in find_places(ground, darkness, kinds, spoilt).items():
         code = KIND_NAMES.index(name)
         where &= kind < 0
         kind[where] = code
@@ -119,7 +116,15 @@ def find_weakness(ground: Ground, darkness: Field, seed: int) -> Weakness:
     return Weakness(kind, rank)
 
 
-def look(ground: Ground, sky: Sky, seen: Mask, rng: np.random.Generator) -> Look:
+def look(
+    ground: Ground,
+    sky: Sky,
+    seen: Mask,
+    rng: np.random.Generator,
+    *,
+    once: bool = True,
+    spoilt: Mask | None = None,
+) -> Look:
     """Prepare one acquisition's water bit.
 
     Args:
@@ -127,6 +132,8 @@ def look(ground: Ground, sky: Sky, seen: Mask, rng: np.random.Generator) -> Look
         sky: Its clouds.
         seen: Inside its swath.
         rng: Where chance comes from.
+        once: Whether clouds make errors that do not come back.
+        spoilt: Where alone it may err; None: everywhere.
     """
     shape = ground.water.shape
     clear = seen & ~(sky.is_cloud | sky.is_dilated | sky.is_shadow | sky.is_cirrus)
@@ -135,10 +142,18 @@ def look(ground: Ground, sky: Sky, seen: Mask, rng: np.random.Generator) -> Look
     base = ground.water + np.float32(0.06) * chance >= 0.5
     unseen = (sky.shadow > 0.3) & ~sky.is_shadow & (drift > 0.1)
     rim = filters.grow(sky.is_dilated) & ~sky.is_dilated & (chance > 1.9)
-    return Look(clear, base, 0.10 * drift + 0.05 * chance, (unseen | rim) & seen)
+    passing = (unseen | rim) & seen if once else np.zeros(shape, dtype=bool)
+    return Look(clear, base, 0.10 * drift + 0.05 * chance, passing, spoilt)
 
 
-def scale_errors(weakness: Weakness, looks: Sequence[Look], truth: Mask, seed: int) -> Field:
+def scale_errors(
+    weakness: Weakness,
+    looks: Sequence[Look],
+    truth: Mask,
+    seed: int,
+    kinds: Mapping[str, float] = ORDINARY,
+    target: tuple[float, float] = TARGET,
+) -> Field:
     """Choose what share of each kind errs, so that the season's majority label meets the target.
 
     Args:
@@ -146,13 +161,15 @@ def scale_errors(weakness: Weakness, looks: Sequence[Look], truth: Mask, seed: i
         looks: The acquisitions.
         truth: Water, bool `(row, col)`.
         seed: The season's seed.
+        kinds: Kind -> its share of the water area before scaling.
+        target: Between which the IoU is drawn.
 
     Returns:
         Share of each of `KIND_NAMES` that errs.
     """
-    target = noise.generator(seed, "target").uniform(*TARGET)
+    wanted = noise.generator(seed, "target").uniform(*target)
     areas = np.bincount(weakness.kind[weakness.kind >= 0], minlength=len(KIND_NAMES))
-    weights = np.array([*FALSE_KINDS.values(), *MISSED_KINDS.values()])
+    weights = np.array([kinds.get(name, 0.0) for name in KIND_NAMES])
     single = weights * truth.sum() / np.maximum(areas, 1)
 
     def wrong(scale: float, most: float) -> Field:
@@ -161,13 +178,13 @@ def scale_errors(weakness: Weakness, looks: Sequence[Look], truth: Mask, seed: i
 
     most = next(
         (m for m in (_MOST_WRONG, 0.6, 0.8, 0.95)
-         if majority_iou(weakness, looks, truth, wrong(8.0, m)) < target),
+         if majority_iou(weakness, looks, truth, wrong(8.0, m)) < wanted),
         0.95,
     )  # fmt: skip
     low, high = 0.0, 8.0
     for _ in range(9):
         middle = (low + high) / 2
-        if majority_iou(weakness, looks, truth, wrong(middle, most)) > target:
+        if majority_iou(weakness, looks, truth, wrong(middle, most)) > wanted:
             low = middle
         else:
             high = middle
@@ -215,27 +232,6 @@ def pack(sky: Sky, seen: Mask, water: Mask, snow: Mask) -> NDArray[np.uint16]:
     ):
         qa |= (level << first).astype(np.uint16)
     return np.where(seen, qa, np.uint16(1))
-
-
-def _places(ground: Ground, darkness: Field) -> dict[str, tuple[Mask, Field]]:
-    """Where each kind of error sits, and how bad the evidence is there."""
-    share = {name: ground.shares[code] for name, code in CODE.items()}
-    land, water = ground.water < 0.5, ground.water >= 0.5
-    snowy = share["snow"] > 0.3
-    around = filters.box_mean(ground.water, 5)
-    shallow = share["shallow water"] + share["weedy water"] + share["algal bloom"]
-    steep = np.hypot(*slope_of(filters.smooth(ground.elevation, 1.0), PIXEL)) > 0.2
-    return {
-        "shore": (land & (ground.water > 0.2), ground.water),
-        "snow edge": (land & filters.grow(snowy, 3) & ~snowy, -darkness),
-        "burnt ground": (land & (share["burnt"] > 0.5), -darkness),
-        "wet ground": (land & (share["wetland"] > 0.5), -darkness),
-        "dark soil": (land & (share["tilled soil"] + share["built"] > 0.5), -darkness),
-        "terrain shadow": (land & steep & (darkness < 0.115) & ~snowy, -darkness),
-        "narrow": (water & (around < 0.5), -ground.water),
-        "silt": (water & (share["turbid water"] > 0.6), ground.variation[2]),
-        "shallow": (water & (shallow > 0.5), share["algal bloom"]),
-    }
 
 
 def _ranked(values: Field) -> Field:

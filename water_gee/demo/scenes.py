@@ -1,24 +1,27 @@
-"""Six Landsat 8 acquisitions of the synthetic ground, as Collection 2 Level 2 integers."""
+"""A season of Landsat 8 acquisitions of the synthetic ground, as Collection 2 Level 2 integers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee.demo import filters, light, noise, quality, sky
+from water_gee.demo import filters, light, noise, oversight, quality, sky
 from water_gee.demo.mtl import SceneFacts
+from water_gee.demo.regimes import NONE
+from water_gee.demo.schedule import WRS_ROW
 from water_gee.demo.site import PIXEL
-from water_gee.demo.spectra import BANDS, CODE, KINDS
+from water_gee.demo.spectra import BANDS, CODE, KINDS, SNOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from water_gee.demo.landcover import Ground
+    from water_gee.demo.regimes import Regime
+    from water_gee.demo.schedule import Acquisition
     from water_gee.demo.site import Site
 
     Field = NDArray[np.floating[Any]]
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 SCALE, OFFSET = 2.75e-05, -0.2
 """Reflectance = DN x SCALE + OFFSET (Collection 2 Level 2)."""
 
-WRS_ROW = 24
 _SLANT = 15.0
 """Angle of the swath's edges from grid north at 52° N, in degrees."""
 
@@ -36,54 +38,6 @@ _NOISE = (0.0012, 0.0012, 0.0012, 0.0018, 0.0016, 0.0014)
 
 _HAZE = (0.0045, 0.0032, 0.0024, 0.0014, 0.0008, 0.0006)
 """What the atmospheric correction leaves, over some kilometres, reflectance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acquisition:
-    """One pass over the site.
-
-    Attributes:
-        when: Time over the centre, UTC.
-        made: Day of the product, YYYYMMDD.
-        path: WRS-2 path: 133, or a neighbour that sees a part.
-        clouds: Share of the scene under cloud.
-        cirrus: Share under cirrus.
-        leaf: How green plants are, 1 in midsummer.
-        melted: Share of the snow that is gone.
-        west: Western edge of the swath as a share of the width; None: outside.
-        east: Eastern edge likewise.
-    """
-
-    when: datetime
-    made: str
-    path: int
-    clouds: float
-    cirrus: float
-    leaf: float
-    melted: float
-    west: float | None = None
-    east: float | None = None
-
-    @property
-    def product(self) -> str:
-        """Landsat product id."""
-        day = self.when.strftime("%Y%m%d")
-        return f"LC08_L2SP_{self.path:03d}{WRS_ROW:03d}_{day}_{self.made}_02_T1"
-
-
-def _at(month: int, day: int, minute: int, second: int) -> datetime:
-    return datetime(2020, month, day, 3, minute, second, 320000, tzinfo=UTC)
-
-
-SCHEDULE: tuple[Acquisition, ...] = (
-    Acquisition(_at(6, 9, 45, 17), "20200824", 133, 0.05, 0.02, 0.90, 0.00),
-    Acquisition(_at(6, 16, 51, 29), "20200824", 134, 0.18, 0.00, 0.96, 0.10, east=0.66),
-    Acquisition(_at(6, 25, 45, 23), "20200823", 133, 0.12, 0.04, 1.00, 0.22, west=0.05),
-    Acquisition(_at(7, 20, 39, 20), "20200911", 132, 0.10, 0.00, 1.04, 0.40, west=0.31),
-    Acquisition(_at(7, 27, 45, 36), "20200908", 133, 0.24, 0.06, 1.03, 0.48, east=0.97),
-    Acquisition(_at(8, 12, 45, 42), "20200918", 133, 0.09, 0.03, 0.98, 0.55, west=0.03),
-)
-"""Sixteen days between passes on one path; the western neighbour follows a week later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +51,7 @@ class View:
         diffuse: Diffuse light relative to open ground.
         sky: Clouds and shadows.
         seen: Inside the swath.
+        lasts: Share of the snow at each pixel that lies on that day.
         snow: Share of each pixel under snow on that day.
     """
 
@@ -106,6 +61,7 @@ class View:
     diffuse: Field
     sky: sky.Sky
     seen: Mask
+    lasts: Field
     snow: Field
 
 
@@ -122,31 +78,33 @@ class Scene:
     bands: dict[str, NDArray[np.uint16]]
 
 
-def make_scenes(site: Site, ground: Ground, seed: int) -> Iterator[Scene]:
+def make_scenes(site: Site, ground: Ground, seed: int, regime: Regime = NONE) -> Iterator[Scene]:
     """Take the season's pictures, one after the other.
 
     Args:
         site: Where.
         ground: What is there.
         seed: The season's seed.
+        regime: When they are taken, below which sky, and what their QA gets wrong.
     """
     still, green = _reflectance(ground)
-    views = [_view(site, ground, facts, seed) for facts in SCHEDULE]
+    common = oversight.habits(regime.weather, ground, seed)
+    views = [_view(site, ground, facts, seed, regime, common) for facts in regime.schedule]
     near_infrared = BANDS.index("SR_B5")
     darkness = np.mean(
         [_lit(still[near_infrared] + green[near_infrared], v, near_infrared) for v in views], axis=0
-    )
-    weakness = quality.find_weakness(ground, darkness.astype(np.float32), seed)
-    looks = [
-        quality.look(ground, v.sky, v.seen, noise.generator(seed, f"look {v.facts.product}"))
-        for v in views
-    ]
-    wrong = quality.scale_errors(weakness, looks, ground.water >= 0.5, seed)
+    ).astype(np.float32)
+    looks = [_look(ground, view, seed, regime) for view in views]
+    weakness = quality.find_weakness(ground, darkness, seed, regime.errors, _spoilt_share(looks))
+    truth = ground.water >= 0.5
+    wrong = quality.scale_errors(weakness, looks, truth, seed, regime.errors, regime.target)
     for view, one in zip(views, looks, strict=True):
         rng = noise.generator(seed, f"sensor {view.facts.product}")
         bands = _expose(ground, view, still, green, rng)
         water = one.water(weakness, wrong)
-        bands["QA_PIXEL"] = quality.pack(view.sky, view.seen, water, view.snow > 0.5)
+        # What passes for water did not pass for snow.
+        snow = (view.snow > 0.5) & ~(water & (regime is not NONE))
+        bands["QA_PIXEL"] = quality.pack(view.sky, view.seen, water, snow)
         cover = 100 * float(view.sky.is_cloud[view.seen].mean())
         facts = SceneFacts(
             product=view.facts.product,
@@ -160,20 +118,66 @@ def make_scenes(site: Site, ground: Ground, seed: int) -> Iterator[Scene]:
         yield Scene(facts, bands)
 
 
-def _view(site: Site, ground: Ground, facts: Acquisition, seed: int) -> View:
+def _view(
+    site: Site,
+    ground: Ground,
+    facts: Acquisition,
+    seed: int,
+    regime: Regime,
+    common: oversight.Habits,
+) -> View:
     west, south, east, north = site.bounds
     sun = light.sun_position(facts.when, (west + east) / 2, (south + north) / 2)
     direct, diffuse = light.illumination(ground.elevation, PIXEL, *sun)
     above = sky.make_sky(
         site.shape,
         noise.generator(seed, f"sky {facts.product}"),
-        clouds=facts.clouds,
+        clouds=facts.clouds * regime.weather.clouds,
         cirrus=facts.cirrus,
         sun=sun,
+        gather=common.gather,
+        soft=regime.weather.soft,
     )
+    chance = noise.generator(seed, f"oversight {facts.product}")
+    above = oversight.overlook(above, regime.weather, common, chance)
     seen = sky.inside_swath(site.shape, facts.west, facts.east, _SLANT)
-    snow = ground.shares[CODE["snow"]] * (ground.melt >= facts.melted)
-    return View(facts, sun, direct, diffuse, above, seen, snow)
+    lasts = _lasting(ground.melt, facts.melted, regime.world.thaw)
+    snow = ground.shares[SNOW[0]] * lasts
+    for code in SNOW[1:]:
+        snow += ground.shares[code] * lasts
+    return View(facts, sun, direct, diffuse, above, seen, lasts, snow)
+
+
+def _lasting(melt: Field, melted: float, thaw: float) -> Field:
+    """Share of the snow that lies still, given how late it lasts everywhere."""
+    if not thaw:
+        return (melt >= melted).astype(np.float32)
+    out: Field = np.clip((melt - melted) / thaw + 0.5, 0, 1).astype(np.float32)
+    return out
+
+
+def _look(ground: Ground, view: View, seed: int, regime: Regime) -> quality.Look:
+    """What the acquisition's QA makes of the ground."""
+    weather = regime.weather
+    overlooks = weather.missed_shadow > 0 or weather.missed_fringe
+    return quality.look(
+        ground,
+        view.sky,
+        view.seen,
+        noise.generator(seed, f"look {view.facts.product}"),
+        once=regime is NONE,
+        spoilt=oversight.left_over(view.sky, weather) if overlooks else None,
+    )
+
+
+def _spoilt_share(looks: Sequence[quality.Look]) -> Field | None:
+    """Share of the clear observations that clouds spoil; None where that is no matter."""
+    if looks[0].spoilt is None:
+        return None
+    spoilt = np.sum([one.spoilt & one.clear for one in looks], axis=0, dtype=np.float32)
+    clear = np.sum([one.clear for one in looks], axis=0, dtype=np.float32)
+    out: Field = (spoilt / np.maximum(clear, 1)).astype(np.float32)
+    return out
 
 
 def _reflectance(ground: Ground) -> tuple[Field, Field]:
@@ -204,9 +208,8 @@ def _expose(
 ) -> dict[str, NDArray[np.uint16]]:
     """Make the six bands of one scene as stored integers, fill as 0."""
     leaf = view.facts.leaf
-    bared = ground.shares[CODE["snow"]] - view.snow
-    snow, rock = KINDS[CODE["snow"]], KINDS[CODE["rock"]]
-    age = ground.variation[snow.axis]
+    rock = KINDS[CODE["rock"]]
+    snows = [code for code in SNOW if ground.shares[code].any()]
     haze = noise.fractal(ground.water.shape, rng, slope=1.8, coarsest=300)
     blur = _spread(rng)
     out = {}
@@ -214,8 +217,11 @@ def _expose(
         # Near infrared rises with the leaves; red falls.
         season = leaf if band == BANDS.index("SR_B5") else 1 + 0.5 * (1 - leaf)
         flat = still[band] + np.float32(season) * green[band]
-        was = np.float32(snow.low[band]) + np.float32(snow.high[band] - snow.low[band]) * age
-        flat += bared * (np.float32(rock.low[band]) - was)
+        for code in snows:
+            snow, bared = KINDS[code], ground.shares[code] - ground.shares[code] * view.lasts
+            age = ground.variation[snow.axis]
+            was = np.float32(snow.low[band]) + np.float32(snow.high[band] - snow.low[band]) * age
+            flat += bared * (np.float32(rock.low[band]) - was)
         seen = filters.convolve(_lit(np.maximum(flat, 0), view, band), blur)
         seen += np.float32(_HAZE[band]) * (haze + np.float32(rng.normal(0, 0.4)))
         grain = rng.standard_normal(seen.shape, dtype=np.float32)

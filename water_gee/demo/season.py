@@ -13,7 +13,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from water_gee import raster
-from water_gee.demo import filters, landcover, noise, scenes, terrain, waters
+from water_gee.demo import filters, landcover, noise, regimes, scenes, terrain, waters
 from water_gee.demo.mtl import ORIGIN, write_mtl
 from water_gee.demo.site import PIXEL, UTM, Site, make_site
 from water_gee.errors import WaterGeeError
@@ -51,6 +51,7 @@ class Season:
         fraction: GeoTIFF, float32: share of each 30 m pixel under water.
         dem: GeoTIFF, float32 metres, EPSG:4326, one arc second.
         seconds: How long it took to make.
+        regime: Name of its noise regime; None: without one.
     """
 
     folder: Path
@@ -62,24 +63,34 @@ class Season:
     fraction: Path
     dem: Path
     seconds: float
+    regime: str | None = None
 
 
-def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) -> Season:
+def make_season(
+    folder: Path,
+    seed: int = 0,
+    cells: tuple[int, int] = (3, 3),
+    regime: str | None = None,
+) -> Season:
     """Make a synthetic season with known water, or open the one that stands.
 
     Args:
         folder: Where it goes; the season is put into `folder/synthetic_season`.
         seed: Same seed, same pixels.
         cells: Lattice cells, `(rows, cols)`.
+        regime: Name of a noise regime in `regimes.REGIMES`: a world with one kind of error in its
+            QA. Without one there is a little of everything.
 
     Raises:
         GridError: `cells` below 1.
+        RecipeError: No such regime.
         RasterError: The disk is full, or the folder cannot be written; nothing is left behind.
     """
     started = time.monotonic()
     site = make_site(cells)
+    kind = regimes.regime_of(regime)
     final = folder / FOLDER
-    standing = _standing(final, site, seed)
+    standing = _standing(final, site, seed, regime)
     if standing is not None:
         return standing
     draft = folder / f".{FOLDER}.draft"
@@ -88,12 +99,10 @@ def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) ->
             if old.exists():
                 shutil.rmtree(old)
         draft.mkdir(parents=True)
-        names = _fill(draft, site, seed)
+        names = _fill(draft, site, seed, kind)
         facts = {
             "synthetic": True,
-            "version": VERSION,
-            "seed": seed,
-            "cells": list(cells),
+            **_wanted(seed, site, regime),
             "bounds": list(site.bounds),
             "scenes": names,
             "seconds": round(time.monotonic() - started, 3),
@@ -111,10 +120,18 @@ def make_season(folder: Path, seed: int = 0, cells: tuple[int, int] = (3, 3)) ->
     return _season(final, site, facts)
 
 
-def _fill(folder: Path, site: Site, seed: int) -> list[str]:
-    relief = terrain.make_relief(site, seed)
-    water = waters.make_waters(site, relief, seed)
-    ground = landcover.make_ground(site, relief, water, seed)
+def _wanted(seed: int, site: Site, regime: str | None) -> dict[str, Any]:
+    """What makes a season the one that is asked for."""
+    facts: dict[str, Any] = {"version": VERSION, "seed": seed, "cells": list(site.cells)}
+    if regime is not None:
+        facts |= {"regime": regime, "regime_version": regimes.VERSION}
+    return facts
+
+
+def _fill(folder: Path, site: Site, seed: int, regime: regimes.Regime) -> list[str]:
+    relief = terrain.make_relief(site, seed, regime.world)
+    water = waters.make_waters(site, relief, seed, regime.world)
+    ground = landcover.make_ground(site, relief, water, seed, regime.world)
     del relief, water
     _write(
         folder / "synthetic_truth_water.tif", (ground.water >= 0.5).astype(np.uint8), site.transform
@@ -122,7 +139,7 @@ def _fill(folder: Path, site: Site, seed: int) -> list[str]:
     _write(folder / "synthetic_truth_fraction.tif", ground.water, site.transform)
     _write_dem(folder / "synthetic_dem.tif", site, ground, seed)
     names = []
-    for scene in scenes.make_scenes(site, ground, seed):
+    for scene in scenes.make_scenes(site, ground, seed, regime):
         product = scene.facts.product
         names.append(product)
         (folder / product).mkdir()
@@ -164,7 +181,7 @@ def _write_dem(path: Path, site: Site, ground: landcover.Ground, seed: int) -> N
     _write(path, out, Affine(_SECOND, 0, left, 0, -_SECOND, top), "EPSG:4326")
 
 
-def _standing(folder: Path, site: Site, seed: int) -> Season | None:
+def _standing(folder: Path, site: Site, seed: int, regime: str | None) -> Season | None:
     """The season that stands in a folder, if it is the one asked for."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
@@ -172,8 +189,10 @@ def _standing(folder: Path, site: Site, seed: int) -> Season | None:
         return None
     if not isinstance(facts, dict):
         return None
-    same = (VERSION, seed, list(site.cells))
-    if (facts.get("version"), facts.get("seed"), facts.get("cells")) != same:
+    wanted = _wanted(seed, site, regime)
+    if any(facts.get(name) != value for name, value in wanted.items()):
+        return None
+    if facts.get("regime") != regime:
         return None
     return _season(folder, site, facts)
 
@@ -189,4 +208,5 @@ def _season(folder: Path, site: Site, facts: dict[str, Any]) -> Season:
         folder / "synthetic_truth_fraction.tif",
         folder / "synthetic_dem.tif",
         float(facts["seconds"]),
+        facts.get("regime"),
     )

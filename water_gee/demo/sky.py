@@ -58,6 +58,8 @@ def make_sky(
     clouds: float,
     cirrus: float,
     sun: tuple[float, float],
+    gather: Field | None = None,
+    soft: float = 1.0,
 ) -> Sky:
     """Put clouds over a scene.
 
@@ -67,12 +69,15 @@ def make_sky(
         clouds: Share of the scene under cloud.
         cirrus: Share under cirrus.
         sun: Azimuth and elevation in degrees.
+        gather: Where clouds gather every day, `(row, col)`, mean 0 and standard deviation 1.
+        soft: How wide the clouds' fringes are.
     """
     rows, cols = shape
     big = (rows + 2 * _SKIRT, cols + 2 * _SKIRT)
     here = (slice(_SKIRT, _SKIRT + rows), slice(_SKIRT, _SKIRT + cols))
-    opacity = _opacity(big, rng, clouds)
-    height = rng.uniform(900, 1900)
+    opacity = _opacity(big, rng, clouds, gather, soft)
+    # Clouds that come back to a place have their base at one height.
+    height = rng.uniform(900, 1900) if gather is None else rng.uniform(1250, 1450)
     away = math.radians(sun[0] + 180)
     length = height / math.tan(math.radians(sun[1])) / PIXEL
     down, right = round(-length * math.cos(away)), round(length * math.sin(away))
@@ -118,15 +123,23 @@ def inside_swath(
     return seen
 
 
-def _opacity(shape: tuple[int, int], rng: np.random.Generator, share: float) -> Field:
+def _opacity(
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    share: float,
+    gather: Field | None,
+    soft: float,
+) -> Field:
     """Clouds with soft edges over a given share of the sky."""
     field = noise.fractal(shape, rng, slope=1.75, coarsest=260)
     field += 0.16 * noise.fractal(shape, rng, slope=1.0, coarsest=16)
     if share <= 0:
         return np.zeros(shape, dtype=np.float32)
+    if gather is not None:
+        field = 0.55 * field + 0.85 * np.pad(gather, _SKIRT, mode="reflect")
     edge = float(np.quantile(field[::3, ::3], 1 - share))
-    thickness = np.clip((field - edge) / 0.35 + 0.35, 0, None)
-    opacity: Field = (1 - np.exp(-1.3 * thickness)) * (field > edge - 0.12)
+    thickness = np.clip((field - edge) / (0.35 * soft) + 0.35, 0, None)
+    opacity: Field = (1 - np.exp(-1.3 * thickness)) * (field > edge - 0.12 * soft)
     return opacity.astype(np.float32)
 
 

@@ -2,8 +2,9 @@
 
 Values follow the shapes of published spectral libraries (R. Kokaly et al. 2017, USGS Data Series
 1035) and were held against surface reflectance of water, forest, grass and bare ground in real
-chips. Every cover lies between two ends, because no cover has one spectrum: `low` and `high` are
-those ends, for example wet and dry, or little and much sediment.
+chips. Covers that only some noise regimes have say where their values are from. Every cover lies
+between two ends, because no cover has one spectrum: `low` and `high` are those ends, for
+example wet and dry, or little and much sediment.
 """
 
 from __future__ import annotations
@@ -161,7 +162,113 @@ KINDS: tuple[CoverKind, ...] = (
         water=True,
         colour=(70, 150, 90),
     ),
+    # Snow grains that melt and freeze again grow, hold water and gather soot: dark beyond 0.7 um
+    # (S. Warren 1982, Reviews of Geophysics 20).
+    CoverKind(
+        "wet snow",
+        (0.24, 0.25, 0.24, 0.150, 0.020, 0.015),
+        (0.50, 0.52, 0.50, 0.380, 0.050, 0.038),
+        axis=1,
+        colour=(200, 215, 240),
+    ),
+    # Water whose reflectance no longer grows with its sediment in the red, but does in the near
+    # infrared (D. Doxaran et al. 2002, Remote Sensing of Environment 81).
+    CoverKind(
+        "silt-laden water",
+        (0.070, 0.112, 0.150, 0.095, 0.018, 0.010),
+        (0.105, 0.155, 0.215, 0.205, 0.052, 0.028),
+        axis=2,
+        water=True,
+        colour=(150, 140, 130),
+    ),
+    # Soil at saturation: half as bright as dry, most so in the shortwave infrared (D. Lobell,
+    # G. Asner 2002, Soil Science Society of America Journal 66).
+    CoverKind(
+        "wet mud",
+        (0.050, 0.072, 0.090, 0.110, 0.085, 0.050),
+        (0.085, 0.115, 0.145, 0.185, 0.200, 0.140),
+        axis=0,
+        colour=(120, 100, 80),
+    ),
+    # Lily pads, duckweed and reeds over a third to two thirds of open water (T. Silva et al. 2008,
+    # Environmental Monitoring and Assessment 140).
+    CoverKind(
+        "floating plants",
+        (0.018, 0.036, 0.024, 0.085, 0.026, 0.013),
+        (0.026, 0.054, 0.034, 0.210, 0.085, 0.040),
+        axis=2,
+        water=True,
+        green=True,
+        colour=(60, 130, 110),
+    ),
+    # Basalt, from fresh and glassy to weathered with lichen (R. Kokaly et al. 2017).
+    CoverKind(
+        "lava",
+        (0.024, 0.028, 0.031, 0.035, 0.040, 0.040),
+        (0.052, 0.060, 0.070, 0.088, 0.105, 0.098),
+        axis=0,
+        colour=(60, 50, 60),
+    ),
+    # Streets and roofs (M. Herold et al. 2004, Remote Sensing of Environment 91; S. Meerdink et al.
+    # 2019, Remote Sensing of Environment 230).
+    CoverKind(
+        "asphalt",
+        (0.058, 0.066, 0.073, 0.085, 0.105, 0.100),
+        (0.095, 0.110, 0.122, 0.142, 0.165, 0.155),
+        axis=2,
+        colour=(90, 90, 95),
+    ),
+    CoverKind(
+        "dark roof",
+        (0.028, 0.031, 0.033, 0.038, 0.042, 0.042),
+        (0.060, 0.066, 0.070, 0.082, 0.092, 0.090),
+        axis=0,
+        colour=(60, 60, 75),
+    ),
+    CoverKind(
+        "bright roof",
+        (0.215, 0.235, 0.220, 0.255, 0.205, 0.150),
+        (0.480, 0.520, 0.535, 0.545, 0.450, 0.380),
+        axis=1,
+        colour=(225, 225, 230),
+    ),
+    # The direct light is gone, the sky's and that of the walls across the street are left.
+    CoverKind(
+        "building shade",
+        (0.024, 0.023, 0.020, 0.024, 0.019, 0.015),
+        (0.036, 0.038, 0.036, 0.050, 0.042, 0.034),
+        axis=1,
+        colour=(35, 35, 60),
+    ),
+    # Halite crust, and how wetness takes its shortwave infrared (J. Crowley 1991, Journal of
+    # Geophysical Research 96).
+    CoverKind(
+        "salt crust",
+        (0.34, 0.41, 0.45, 0.490, 0.400, 0.300),
+        (0.50, 0.58, 0.62, 0.640, 0.520, 0.400),
+        axis=0,
+        colour=(245, 240, 230),
+    ),
+    CoverKind(
+        "wet salt",
+        (0.100, 0.120, 0.130, 0.105, 0.035, 0.018),
+        (0.310, 0.370, 0.395, 0.385, 0.180, 0.085),
+        axis=1,
+        colour=(200, 190, 190),
+    ),
+    # Centimetres of brine over salt: bright below, black in the shortwave infrared.
+    CoverKind(
+        "brine",
+        (0.090, 0.115, 0.110, 0.060, 0.010, 0.006),
+        (0.215, 0.270, 0.275, 0.180, 0.032, 0.017),
+        axis=2,
+        water=True,
+        colour=(130, 200, 200),
+    ),
 )
 
 CODE: dict[str, int] = {kind.name: code for code, kind in enumerate(KINDS)}
 """Name -> index in `KINDS`."""
+
+SNOW = (CODE["snow"], CODE["wet snow"])
+"""What melts."""

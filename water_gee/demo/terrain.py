@@ -13,11 +13,13 @@ import numpy as np
 
 from water_gee import drainage
 from water_gee.demo import filters, noise
+from water_gee.demo.world import PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from water_gee.demo.site import Site
+    from water_gee.demo.world import World
 
     Field = NDArray[np.floating[Any]]
 
@@ -58,16 +60,17 @@ class Relief:
     skirt: int
 
 
-def make_relief(site: Site, seed: int) -> Relief:
+def make_relief(site: Site, seed: int, world: World = PLAIN) -> Relief:
     """Raise and carve the ground of a season.
 
     Args:
         site: Where.
         seed: The season's seed.
+        world: How high its mountains are.
     """
     rng = noise.generator(seed, "terrain")
     shape = _coarse_shape(site)
-    upland, height, outlets = _carved(shape, rng, _relief_height(site))
+    upland, height, outlets = _carved(shape, rng, world.relief * _relief_height(site))
     bed = _detailed(height, upland, outlets, rng)
     bed = _with_basins(bed, upland, rng)
     tree = drainage.drain(bed, outlets)

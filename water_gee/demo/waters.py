@@ -17,24 +17,17 @@ from water_gee import drainage
 from water_gee.demo import filters, noise
 from water_gee.demo.site import FINE, PIXEL
 from water_gee.demo.terrain import COARSE
+from water_gee.demo.world import PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from water_gee.demo.site import Site
     from water_gee.demo.terrain import Relief
+    from water_gee.demo.world import World
 
     Field = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
-
-LAKE_SHARE = 0.078
-"""Share of the ground that lakes take."""
-
-WIDEST = 290.0
-"""Width in metres of the river with the largest catchment: ten Landsat pixels."""
-
-NARROWEST = 9.0
-"""Width in metres below which a creek is not drawn."""
 
 _STEP = PIXEL * COARSE  # 60 m
 _UNIT = PIXEL / FINE  # 10 m
@@ -59,21 +52,22 @@ class Waters:
     surface: Field
 
 
-def make_waters(site: Site, relief: Relief, seed: int) -> Waters:
+def make_waters(site: Site, relief: Relief, seed: int, world: World = PLAIN) -> Waters:
     """Let water into the ground of a season.
 
     Args:
         site: Where.
         relief: Its ground.
         seed: The season's seed.
+        world: How much water it has.
     """
     rng = noise.generator(seed, "waters")
     dam = _dam_level(relief, rng)
     level = np.fmax(relief.level, dam)
-    flooded, basin = _chosen(level - relief.bed, np.isfinite(dam), rng)
+    flooded, basin = _chosen(level - relief.bed, np.isfinite(dam), rng, world)
     surface = np.where(flooded, level, relief.bed)
     lake, depth = _shores(site, relief, level, flooded, rng)
-    river = _rivers(site, relief, rng)
+    river = _rivers(site, relief, rng, world)
     return Waters(lake, river & ~lake, depth, basin, surface)
 
 
@@ -98,14 +92,14 @@ def _dam_level(relief: Relief, rng: np.random.Generator) -> Field:
     return level
 
 
-def _chosen(depth: Field, dam: Mask, rng: np.random.Generator) -> tuple[Mask, Mask]:
-    """Fill depressions in random order up to `LAKE_SHARE`; return the filled and the dry ones."""
+def _chosen(depth: Field, dam: Mask, rng: np.random.Generator, world: World) -> tuple[Mask, Mask]:
+    """Fill depressions in random order up to the lakes' share; return the filled and the dry."""
     hollow, count = filters.blobs(depth > 0.5)
     sizes = np.bincount(hollow.ravel(), minlength=count + 1)
     order = rng.permutation(np.arange(1, count + 1))
     # Large ones mostly come first, or a handful of ponds would use up the quota.
     order = order[np.argsort(-np.sqrt(sizes[order]) * rng.uniform(0.2, 1, count), kind="stable")]
-    quota = LAKE_SHARE * depth.size - dam.sum()
+    quota = world.lakes * depth.size - dam.sum()
     total = np.cumsum(sizes[order])
     wet = np.zeros(count + 1, dtype=bool)
     wet[order[total <= quota]] = True
@@ -132,10 +126,11 @@ def _shores(
     return depth > 0, depth
 
 
-def _rivers(site: Site, relief: Relief, rng: np.random.Generator) -> Mask:
+def _rivers(site: Site, relief: Relief, rng: np.random.Generator, world: World) -> Mask:
     """Draw rivers as bands around smoothed paths down the drainage tree."""
-    width = WIDEST * np.sqrt(relief.area / relief.area.max()).ravel()
-    nodes = np.flatnonzero(width >= NARROWEST)
+    width = world.widest * np.sqrt(relief.area / relief.area.max()).ravel()
+    width = np.minimum(width, world.broadest)
+    nodes = np.flatnonzero(width >= world.narrowest)
     row, col = _paths(relief, nodes, width, rng)
     receiver = relief.tree.receiver[nodes]
     spacing = np.maximum(8.0, width[nodes] / 4)
