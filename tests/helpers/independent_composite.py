@@ -37,12 +37,15 @@ class SceneFiles:
     """One acquisition: a file for each of `ORDER`, and the QA band.
 
     `collection1` files hold reflectance x 10,000 with fill -9999, and `pixel_qa` with bits 0 fill,
-    2 water, 3 shadow, 5 cloud, and 8-9 confidence of cirrus.
+    2 water, 3 shadow, 5 cloud, and 8-9 confidence of cirrus. `swir2` and `sun` (azimuth,
+    elevation), where they are known, are only for `evidence`.
     """
 
     bands: Mapping[str, Path]
     qa: Path
     collection1: bool = False
+    swir2: Path | None = None
+    sun: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,7 @@ def composite(
     scenes: Sequence[SceneFiles], corner: tuple[str, str], dem: Path | None = None
 ) -> Tile:
     """The tile of the cell whose lower left corner is `corner`, `("149.040", "-35.370")`."""
-    west, south = (Fraction(number) for number in corner)
-    if (west / PIXEL).denominator != 1 or (south / PIXEL).denominator != 1:
-        raise ValueError(f"{corner} is no corner of the lattice")
-    first_col = west / PIXEL - MARGIN - HALO
-    first_row = south / PIXEL + 501 + MARGIN + HALO
-    count = SIDE + 2 * HALO
-    lon = np.array([float((first_col + i + Fraction(1, 2)) * PIXEL) for i in range(count)])
-    lat = np.array([float((first_row - i - Fraction(1, 2)) * PIXEL) for i in range(count)])
-    lon, lat = np.meshgrid(lon, lat)
-
+    lon, lat = centres(corner)
     reflectance, water = zip(*(observe(scene, lon, lat) for scene in scenes), strict=True)
     medians = np.stack([median(np.stack(band)) for band in zip(*reflectance, strict=True)])
     votes = np.stack(water)
@@ -105,6 +99,44 @@ def composite(
         label[inner, inner],
         elevations[:, inner, inner],
     )
+
+
+def centres(corner: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes and latitudes of the pixel centres of a cell's tile and `HALO` around it."""
+    west, south = (Fraction(number) for number in corner)
+    if (west / PIXEL).denominator != 1 or (south / PIXEL).denominator != 1:
+        raise ValueError(f"{corner} is no corner of the lattice")
+    first_col = west / PIXEL - MARGIN - HALO
+    first_row = south / PIXEL + 501 + MARGIN + HALO
+    count = SIDE + 2 * HALO
+    lon = np.array([float((first_col + i + Fraction(1, 2)) * PIXEL) for i in range(count)])
+    lat = np.array([float((first_row - i - Fraction(1, 2)) * PIXEL) for i in range(count)])
+    lon, lat = np.meshgrid(lon, lat)
+    return lon, lat
+
+
+def evidence(scenes: Sequence[SceneFiles], corner: tuple[str, str]) -> dict[str, np.ndarray]:
+    """What else the scenes say of a tile's pixels, `float64 (row, col)`, NaN where nothing."""
+    lon, lat = (part[HALO:-HALO, HALO:-HALO] for part in centres(corner))
+    votes = np.stack([observe(scene, lon, lat)[1] for scene in scenes])
+    clear = votes >= 0
+    found = {"water_count": (votes == 1).sum(0), "clear_count": clear.sum(0)}
+    swir2, north, east, height = (np.zeros(votes.shape) for _ in range(4))
+    for i, scene in enumerate(scenes):
+        counts = nearest(scene.swir2, lon, lat)
+        if scene.collection1:
+            counts = np.where(counts == -9999, 0, np.floor((counts + 2000) * 40 / 11 + 0.5))
+        good = clear[i] & (counts >= 1) & (counts <= 43636)
+        swir2[i] = np.where(good, np.maximum(counts, 7273) * 0.0000275 - 0.2, np.nan)
+        azimuth, elevation = scene.sun or (np.nan, np.nan)
+        north[i], east[i] = np.cos(np.deg2rad(azimuth)), np.sin(np.deg2rad(azimuth))
+        height[i] = elevation
+    found["SWIR2"] = median(swir2)
+    weights = clear / np.maximum(clear.sum(0), 1)
+    vector = (weights * north).sum(0) + 1j * (weights * east).sum(0)
+    found["sun_azimuth"] = np.rad2deg(np.angle(vector)) % 360
+    found["sun_elevation"] = (weights * height).sum(0)
+    return {name: np.where(clear.any(0), values, np.nan) for name, values in found.items()}
 
 
 def observe(scene: SceneFiles, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,4 +238,14 @@ def scene_in(folder: Path, *, collection1: bool = False) -> SceneFiles:
         return found[0]
 
     bands = {common: one(name) for common, name in zip(ORDER, names, strict=True)}
-    return SceneFiles(bands, one(qa), collection1)
+    swir2 = one("sr_band7" if collection1 else "SR_B7")
+    return SceneFiles(bands, one(qa), collection1, swir2, sun_of(folder))
+
+
+def sun_of(folder: Path) -> tuple[float, float] | None:
+    """Azimuth and elevation as the scene's metadata say them."""
+    for path in folder.glob("*_MTL.txt"):
+        lines = (line.partition("=") for line in path.read_text().splitlines())
+        facts = {name.strip(): value.strip() for name, _, value in lines}
+        return float(facts["SUN_AZIMUTH"]), float(facts["SUN_ELEVATION"])
+    return None

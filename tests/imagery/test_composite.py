@@ -165,3 +165,20 @@ def test_the_expression_is_small_shallow_and_the_same_every_time():
 def test_the_band_order_is_the_recipes():
     few = Recipe(features=("elevation", "Blue"))
     assert ("elevation", "Blue") in selected(composite.feature_image(few))
+
+
+def test_without_evidence_nothing_of_it_is_asked_for():
+    """What is deployed and predicted with: SWIR2 and the sun would be read for nothing."""
+    for image in (composite.feature_image(Recipe()), composite.request_image(Recipe())):
+        text = json.dumps(ee.serializer.encode(image))
+        assert "SR_B7" not in text
+        assert "SUN_AZIMUTH" not in text
+        assert "reduce.sum" not in text
+
+
+def test_evidence_is_of_the_same_observations():
+    image = composite.request_image(Recipe(), evidence=True)
+    used = names(image)
+    assert used.count("reduce.median") == 1
+    assert used.count("ImageCollection.load") == 2
+    assert len(json.dumps(ee.serializer.encode(image))) < 40_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import threading
@@ -28,7 +29,7 @@ from water_gee.errors import (
     SessionError,
     TileFailedError,
 )
-from water_gee.imagery import download, evidence
+from water_gee.imagery import composite, download, evidence
 from water_gee.imagery.download import download_tiles, request_tile
 from water_gee.imagery.grid import Cell, Lattice, cell_from_id
 from water_gee.imagery.recipe import Recipe
@@ -98,6 +99,58 @@ def test_each_cell_is_asked_for_once_and_kept(service, tmp_path):
     assert (mask[:5, :5] == 1).all()
     assert (mask[-4:, -4:] == 255).all()
     assert (mask == 0).sum() == SIDE * SIDE - 25 - 16
+
+
+def test_evidence_comes_with_the_tile_in_its_own_units(service, tmp_path):
+    store = get(tmp_path)
+    found = store.read_evidence(store.cells()[0])
+    assert tuple(found) == composite.EVIDENCE
+    expected = {"SWIR2": np.float32(0.05), "clear_count": 255, "sun_elevation": 31.5}
+    for name, value in expected.items():
+        assert (found[name][:-4, :-4] == value).all(), name
+    # 255 clear observations are no hole; the mean of vectors that point north-west is 315 degrees.
+    np.testing.assert_allclose(found["sun_azimuth"][:-4, :-4], 315, atol=1e-4)
+    assert (found["water_count"][:5, :5] == 255).all()
+    assert found["water_count"][5, 5] == 0
+    for name, values in found.items():
+        assert np.isnan(values[-4:, -4:]).all(), name
+        assert values.dtype == np.float32
+
+
+def test_gaps_of_the_evidence_alone_are_kept_and_bands_that_nobody_knows_left_out(service):
+    def partly(body):
+        pixels = np.load(io.BytesIO(whole(body)))
+        pixels["SWIR2"][3, 3] = 255
+        for name in evidence.SUN:
+            pixels[name] = evidence.ABSENT
+        buffer = io.BytesIO()
+        np.save(buffer, pixels)
+        return buffer.getvalue()
+
+    service.pixels = partly
+    tile = request_tile(Cell(1104, -262, Lattice.of(SMALL)), SMALL)
+    assert set(tile.evidence) == {"SWIR2", "water_count", "clear_count"}
+    assert np.isnan(tile.evidence["SWIR2"][3, 3])
+    assert np.isfinite(tile.features[:, 3, 3]).all()
+    assert tile.mask[3, 3] == 1
+
+
+def test_a_tile_too_large_for_one_answer_comes_in_strips(service, monkeypatch):
+    cell = Cell(1104, -262, Lattice.of(SMALL))
+    together = request_tile(cell, SMALL)
+    count = service.count("image:computePixels")
+    # Features and label alone would fit.
+    monkeypatch.setattr(download, "MAX_REQUEST_BYTES", SIDE * SIDE * 33)
+    apart = request_tile(cell, SMALL)
+    asked = [body["grid"] for _, body in service.requests][count:]
+    assert [grid["dimensions"]["height"] for grid in asked] == [22, 10]
+    lattice, (_, top) = cell.lattice, cell.origin
+    assert [grid["affineTransform"]["translateY"] for grid in asked] == [
+        lattice.degrees(top),
+        lattice.degrees(top - 22),
+    ]
+    assert apart.features.shape == together.features.shape
+    np.testing.assert_array_equal(apart.features[:, :18], together.features[:, :18])
 
 
 def test_the_request_names_the_tiles_own_pixels(service, tmp_path):

@@ -87,6 +87,69 @@ def test_labels_are_beside_the_masks_and_may_have_other_folders(store, cells):
     assert store.read_label(cells[0], "truth").max() == 1
 
 
+def some_evidence(seed):
+    rng = np.random.default_rng(seed)
+    bands = {
+        "clear_count": rng.integers(0, 600, (38, 38)).astype(np.float32),
+        "SWIR2": rng.random((38, 38), dtype=np.float32),
+    }
+    for values in bands.values():
+        values[:5, :9] = np.nan
+    return bands
+
+
+def test_evidence_is_kept_by_name_beside_the_tile_and_bands_that_are_not_there_are_left_out(
+    store, cells
+):
+    given = some_evidence(3)
+    store.write_tile(cells[0], *tile(1), given)
+    found = store.read_evidence(cells[0].id)
+    assert list(found) == ["SWIR2", "clear_count"]
+    for name, values in given.items():
+        np.testing.assert_array_equal(found[name], values)
+        assert found[name].dtype == np.float32
+    with rasterio.open(store.path / "evidence" / f"{cells[0].id}.tif") as source:
+        assert source.descriptions == ("SWIR2", "clear_count")
+        assert np.isnan(source.nodata)
+        assert tuple(source.transform)[:6] == tuple(cells[0].affine)[:6]
+
+
+def test_a_tile_without_evidence_has_none_and_keeps_none_of_the_tile_before(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    assert store.read_evidence(cells[0]) == {}
+    store.write_tile(cells[0], *tile(1), some_evidence(3))
+    store.write_tile(cells[0], *tile(2))
+    assert store.read_evidence(cells[0]) == {}
+
+
+def test_a_store_made_before_there_was_evidence_opens_and_takes_some(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    shutil.rmtree(store.path / "evidence")
+    with TileStore.open(store.path) as again:
+        assert again.read_evidence(again.cells()[0]) == {}
+        again.write_tile(cells[0], *tile(1), some_evidence(3))
+        assert set(again.read_evidence(cells[0])) == {"SWIR2", "clear_count"}
+
+
+def test_evidence_of_another_shape_or_name_is_refused(store, cells):
+    with pytest.raises(StoreError, match="evidence 'haze'; there is SWIR2, water_count"):
+        store.write_tile(cells[0], *tile(1), {"haze": np.zeros((38, 38), np.float32)})
+    with pytest.raises(StoreError, match=r"SWIR2 \(3, 3\), a tile has \(38, 38\)"):
+        store.write_tile(cells[0], *tile(1), {"SWIR2": np.zeros((3, 3), np.float32)})
+    assert store.rows() == []
+
+
+def test_what_is_written_down_with_a_label_is_read_back(store, cells):
+    _, mask = tile(1)
+    store.write_label(cells[0], mask, tags={"key": "abc", "record": '{"changed": 0.5}'})
+    assert store.label_tags(cells[0]) == {"key": "abc", "record": '{"changed": 0.5}'}
+    np.testing.assert_array_equal(store.read_label(cells[0]), mask)
+    store.write_label(cells[0].id, mask, folder="plain")
+    assert store.label_tags(cells[0].id, "plain") == {}
+    with pytest.raises(RasterError, match="no such file"):
+        store.label_tags(cells[1])
+
+
 def test_a_store_is_opened_again_with_its_recipe(store, cells):
     store.write_tile(cells[0], *tile(1))
     with TileStore.open(store.path) as again:

@@ -14,7 +14,7 @@ from water_gee.demo.season import make_season
 from water_gee.emulator import start
 from water_gee.emulator.ingest import ingest
 from water_gee.imagery.download import download_tiles
-from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.recipe import EVIDENCE, Recipe
 
 BAR = 1e-6
 
@@ -39,6 +39,18 @@ def compare(store, cell, expected):
     np.testing.assert_array_equal(np.isnan(image), np.isnan(expected.features))
     differences = dict(zip(store.recipe.features, expected.difference(image), strict=True))
     assert max(differences.values()) <= BAR, differences
+
+
+def compare_evidence(store, cell, expected):
+    """Counts to the number, reflectance within the bar, the sun within a hundredth of a degree."""
+    found = store.read_evidence(cell)
+    assert tuple(found) == EVIDENCE
+    bars = {"water_count": 0, "clear_count": 0, "SWIR2": BAR}
+    for name, values in found.items():
+        np.testing.assert_array_equal(np.isnan(values), np.isnan(expected[name]), name)
+        apart = np.abs(values - expected[name])
+        apart = np.minimum(apart, 360 - apart) if name == "sun_azimuth" else apart
+        assert np.nanmax(apart) <= bars.get(name, 0.01), name
 
 
 def corner(cell):
@@ -107,8 +119,8 @@ def mtl(name, day, craft, sensor):
     DATE_ACQUIRED = 2020-07-{day:02d}
     SCENE_CENTER_TIME = "23:50:00.0000000Z"
     CLOUD_COVER = 12.00
-    SUN_AZIMUTH = 40.0
-    SUN_ELEVATION = 30.0
+    SUN_AZIMUTH = {(346 + day) % 360}.25
+    SUN_ELEVATION = {30 + day / 8}
   END_GROUP = IMAGE_ATTRIBUTES
 END_GROUP = LANDSAT_METADATA_FILE
 END
@@ -159,6 +171,13 @@ def test_made_up_scenes_of_two_sensors_with_every_difficulty(tmp_path):
     assert (expected.features[7][seen] == 0).any()
     assert (expected.features[7][seen] > 0.1).any()
     compare(store, cell, expected)
+    beside = independent_composite.evidence(scenes, corner(cell))
+    compare_evidence(store, cell, beside)
+    # The season's suns stand on both sides of north, and where SWIR2 saturates it alone has a gap.
+    assert np.nanmin(beside["sun_azimuth"]) < 20
+    assert np.nanmax(beside["sun_azimuth"]) > 340
+    assert np.isnan(beside["SWIR2"][seen]).any()
+    assert 1 < len(np.unique(beside["clear_count"][seen])) <= 4
 
 
 def test_canberra_a_real_scene_with_a_true_water_bit(tmp_path, shared_data):
@@ -172,6 +191,7 @@ def test_canberra_a_real_scene_with_a_true_water_bit(tmp_path, shared_data):
     assert store.cells()
     for cell in store.cells():
         compare(store, cell, independent_composite.composite(scenes, corner(cell)))
+        compare_evidence(store, cell, independent_composite.evidence(scenes, corner(cell)))
     assert sum(row.water for row in store.rows()) > 1000
 
 
@@ -188,6 +208,7 @@ def test_the_demo_season(tmp_path):
     assert (expected.label == 255).any()
     assert (expected.features[7][expected.label != 255] > 0.1).any()
     compare(store, cell, expected)
+    compare_evidence(store, cell, independent_composite.evidence(scenes, corner(cell)))
 
 
 def lake(folder):
