@@ -15,7 +15,7 @@ import numpy as np
 
 from water_gee.deploy.build_ee import PROBABILITY_BAND
 from water_gee.deploy.graph import LayerGraph
-from water_gee.deploy.layers import run_numpy
+from water_gee.deploy.layers import margins, run_numpy
 from water_gee.deploy.service import fetch
 from water_gee.errors import DeployError, ParityError
 
@@ -192,8 +192,9 @@ def find_view(network: Any, features: ee.Image, cells: Sequence[Cell]) -> View:
         DeployError: No window with one classified pixel.
     """
     best: View | None = None
+    around = _halo(network)
     for cell, row, col in _places(cells):
-        margin = cell.lattice.margin
+        margin = max(cell.lattice.margin, around)
         outer = cell.grid.window(row - margin, col - margin, *(WINDOW + 2 * margin,) * 2)
         values = fetch(features, outer, f"the features of {cell.id}")
         expected = keras_probability(network, values)
@@ -241,6 +242,15 @@ def _places(cells: Sequence[Cell]) -> list[tuple[Cell, int, int]]:
             rows, cols = max(core.height - WINDOW, 0), max(core.width - WINDOW, 0)
             places.append((cell, core.row + rows * down // 4, core.col + cols * across // 4))
     return places[:MAX_WINDOWS]
+
+
+def _halo(network: Any) -> int:
+    """Pixels that a network, or the graph of one, needs around each pixel."""
+    if isinstance(network, LayerGraph):
+        return max(margins(network))
+    from water_gee.training.soundness import halo  # loads TensorFlow
+
+    return halo(network)
 
 
 def _channels_last(features: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ import numpy as np
 from water_gee.errors import ModelError
 from water_gee.imagery.store import NOT_OBSERVED
 from water_gee.training.backend import tf
+from water_gee.training.soundness import check_cuts, halo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +38,9 @@ class Classifier:
         halo: Pixels that the network needs around each pixel.
 
     Raises:
-        ModelError: A network that does not keep the pixels' size, or loses them unevenly.
+        ModelError: A network that does not keep the pixels' size, loses them unevenly, gives other
+            classes, or says something else of a pixel where the raster is cut otherwise, as
+            padding does.
     """
 
     def __init__(self, network: Any) -> None:
@@ -129,16 +132,20 @@ def classify(network: Any, features: FloatArray) -> tuple[ByteArray, FloatArray]
 
 
 def _shape_of(network: Any) -> tuple[int, int]:
-    """Halo and number of features of a network."""
-    bands = network.input_shape[-1]
-    side = 101
-    given, made = (1, side, side, bands), network.compute_output_shape((1, side, side, bands))
-    lost = (given[1] - made[1], given[2] - made[2])
-    if lost[0] != lost[1] or lost[0] % 2 or lost[0] < 0:
+    """Halo and number of features of a network.
+
+    Raises:
+        ModelError: It cannot be run over rasters of any size, block by block.
+    """
+    around, bands = halo(network), int(network.input_shape[-1])
+    classes = network.output_shape[-1]
+    if classes not in (1, 2):
         raise ModelError(
-            f"the network makes {made[1:3]} pixels of {given[1:3]}; they must be lost evenly"
+            f"the network gives {classes} channels; a map takes a softmax over (water, land), or "
+            "one sigmoid"
         )
-    return lost[0] // 2, int(bands)
+    check_cuts(network, bands, around)
+    return around, bands
 
 
 def _aligned(shape: tuple[int, ...]) -> FloatArray:

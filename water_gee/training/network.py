@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee.errors import ModelError, TrainingError
 from water_gee.training.backend import keras
+from water_gee.training.context import context_cnn
 from water_gee.training.soundness import BANDS, LAND, MAX_HALO, WATER, check, first_line, halo
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BANDS", "DEFAULT", "HALO", "LAND", "LAYERS", "MAX_HALO", "NETWORKS", "WATER", "build",
-    "builder_of", "check", "halo", "pixel_cnn", "register",
+    "builder_of", "check", "check_name", "context_cnn", "first_line", "halo", "pixel_cnn",
+    "register",
 ]  # fmt: skip
 
 HALO = 3
@@ -91,7 +93,7 @@ def _conv(name: str, activation: str = "relu") -> keras.layers.Layer:
 
 # ---------------------------------------------------------------------------------------- registry
 
-NETWORKS: dict[str, Builder] = {"pixel_cnn": pixel_cnn}
+NETWORKS: dict[str, Builder] = {"pixel_cnn": pixel_cnn, "context_cnn": context_cnn}
 """Name -> builder: called with the number of bands and options, it gives an untrained network."""
 
 
@@ -105,6 +107,16 @@ def register(name: str, builder: Builder) -> None:
     Raises:
         TrainingError: The name is none or taken, or the builder cannot be called.
     """
+    check_name(name, builder)
+    NETWORKS[name] = builder
+
+
+def check_name(name: str, builder: Any) -> None:
+    """Refuse what `register` would not take.
+
+    Raises:
+        TrainingError: The name is none or taken, or the builder cannot be called.
+    """
     if not isinstance(name, str) or not name.isidentifier():
         raise TrainingError(f"a network's name is letters, digits and underscores, not {name!r}")
     if not callable(builder):
@@ -114,7 +126,6 @@ def register(name: str, builder: Builder) -> None:
         )
     if NETWORKS.get(name, builder) is not builder:
         raise TrainingError(f"there is a network {name!r} already; give yours another name")
-    NETWORKS[name] = builder
 
 
 def builder_of(name: str) -> Builder:

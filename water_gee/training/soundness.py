@@ -155,17 +155,35 @@ def _parts(network: Any) -> Iterator[Any]:
 
 
 def _check_measured(network: Any, bands: int, around: int) -> None:
-    """Classify one window in different cuts, and see on what its middle depends."""
-    size = 2 * around + 1
-    shape = (1, size + 3, size + 4, bands)
-    values: FloatArray = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    whole = _said(network, values)
+    """See that answers are probabilities, do not depend on cuts, and belong to the middle."""
+    whole = check_cuts(network, bands, around)
     total = whole.sum(axis=-1)
     if not np.allclose(total, 1, atol=_SAME) or whole.min() < 0:
         raise ModelError(
             f"the network's channels sum to {float(total.flat[0]):.4g} at a pixel; its "
             "last layer must be a softmax over water and land"
         )
+    size = 2 * around + 1
+    _check_centred(network, _noise((1, size, size, bands)))
+
+
+def check_cuts(network: Any, bands: int, around: int) -> FloatArray:
+    """Classify a small raster whole and in cuts of one window: what padding would show.
+
+    Args:
+        network: Takes any size.
+        bands: Features a pixel.
+        around: Its halo.
+
+    Returns:
+        What it says of the whole, `float32 (1, row, col, class)`.
+
+    Raises:
+        ModelError: It says something else of the cuts.
+    """
+    size = 2 * around + 1
+    values = _noise((1, size + 3, size + 4, bands))
+    whole = _said(network, values)
     for row, col in ((0, 0), (1, 2), (3, 4)):
         cut = _said(network, values[:, row : row + size, col : col + size])
         if not np.allclose(cut[0, 0, 0], whole[0, row, col], atol=_SAME):
@@ -173,7 +191,11 @@ def _check_measured(network: Any, bands: int, around: int) -> None:
                 "the network gives a pixel another answer where the raster is cut otherwise; use "
                 "padding='valid', and no layer that looks at the whole image"
             )
-    _check_centred(network, values[:, :size, :size])
+    return whole
+
+
+def _noise(shape: tuple[int, ...]) -> FloatArray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def _check_centred(network: Any, values: FloatArray) -> None:
