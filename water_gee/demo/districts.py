@@ -74,7 +74,7 @@ def _playa(site: Site, lie: Lie, cover: Cover, share: float, rng: np.random.Gene
 
 def _city(site: Site, lie: Lie, cover: Cover, share: float, rng: np.random.Generator) -> None:
     """Blocks between streets: houses and gardens, halls, towers with their shade, parks."""
-    centre = -distance_to_towns(site, lie, rng)
+    centre = -distance_to_towns(site, lie, rng, 2 * site.cells[0] * site.cells[1])
     rough = noise.fractal(site.shape, rng, slope=1.2, coarsest=40)
     score = centre + 0.5 * rough
     inside = _fine(site, score) > top(score, share)

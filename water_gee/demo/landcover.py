@@ -62,7 +62,7 @@ def make_ground(
     cover, snow = _land(site, lie, rng, world)
     districts.lay(site, lie, cover, world, seed)
     _along_rivers(site, cover, waters, rng)
-    _under_water(site, cover, waters, rng, world)
+    _under_water(site, lie, cover, waters, rng, world)
     shares = np.zeros((len(KINDS), *site.shape), dtype=np.float32)
     for code in np.unique(cover):
         shares[code] = _share(cover, int(code))
@@ -150,6 +150,7 @@ def _along_rivers(
 
 def _under_water(
     site: Site,
+    lie: Lie,
     cover: NDArray[np.uint8],
     waters: Waters,
     rng: np.random.Generator,
@@ -163,9 +164,9 @@ def _under_water(
         for slope, coarsest in ((1.8, 240), (1.5, 120), (1.3, 70))
     )
     if world.silt:
-        # Mud that falls dry beside the silt.
-        shoal = filters.grow(waters.lake | waters.river, 9) & (weed > 0.2)
-        cover[shoal] = CODE["wet mud"]
+        # Mud that falls dry beside the silt, where the ground is flat.
+        flat = noise.enlarge(lie.slope, FINE, site.fine_shape) < 0.04
+        cover[filters.grow(waters.lake | waters.river, 9) & flat & (weed > 0.2)] = CODE["wet mud"]
     silt += np.float32(world.silt)
     cover[waters.lake | waters.river] = CODE["clear water"]
     cover[waters.lake & (silt > 0.9)] = CODE["turbid water"]

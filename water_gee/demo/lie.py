@@ -66,12 +66,23 @@ def lie_of_the_land(site: Site, relief: Relief, waters: Waters) -> Lie:
     return Lie(elevation, height, slope, south, bring(relief.upland), bring(gathers))
 
 
-def distance_to_towns(site: Site, lie: Lie, rng: np.random.Generator) -> Field:
-    """Distance in kilometres to the nearest of a few towns on flat ground."""
+def distance_to_towns(
+    site: Site, lie: Lie, rng: np.random.Generator, count: int | None = None
+) -> Field:
+    """Distance in kilometres to the nearest of a few towns on flat ground.
+
+    Args:
+        site: Where.
+        lie: The lie of the land.
+        rng: Where chance comes from.
+        count: How many towns; else one for every three cells, and one more.
+    """
     suited = np.flatnonzero((lie.slope < 0.06) & (lie.upland < 0.4))
     if not suited.size:
         suited = np.arange(lie.slope.size)
-    centres = rng.choice(suited, size=1 + site.cells[0] * site.cells[1] // 3)
+    if count is None:
+        count = 1 + site.cells[0] * site.cells[1] // 3
+    centres = rng.choice(suited, size=count)
     apart = np.ones(site.shape, dtype=bool)
     apart.ravel()[centres] = False
     return filters.distance_inside(apart) * np.float32(PIXEL / 1000)

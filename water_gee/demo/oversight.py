@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _DARK = 0.3
 """Share of direct light taken away from which a shadow can be taken for water."""
 
+_DIM = 0.2
+"""The same, at the edge of a shadow."""
+
 _VEILED = 0.10
 """Opacity of cloud from which a pixel is no longer what lies below."""
 
@@ -55,9 +58,9 @@ def habits(weather: Weather, ground: Ground, seed: int) -> Habits:
     if weather.over == "hills":
         gather = lasting + 0.5 * _normal(filters.smooth(ground.elevation, 6))
     elif weather.over == "shores":
-        # Air sinks over cool lakes of some size, and clouds stand along their shores.
-        near = filters.smooth(ground.water, 3)
-        gather = 0.45 * lasting - 1.3 * _normal(np.minimum(near, 0.6))
+        # Where the breeze from a lake meets the air over land, clouds stand along the shore.
+        near = filters.smooth(ground.water, 8)
+        gather = lasting + 0.8 * _normal(near * (1 - near))
     return Habits(None if gather is None else _normal(gather), overlooked)
 
 
@@ -84,24 +87,25 @@ def overlook(sky: Sky, weather: Weather, common: Habits, rng: np.random.Generato
             sky,
             is_cloud=thick,
             is_dilated=near & ~thick,
-            is_shadow=filters.grow(sky.is_shadow, 2) & ~thick,
+            is_shadow=sky.is_shadow & ~thick,
             is_thin=(sky.cloud > 0.12) & ~near,
         )
     return sky
 
 
-def left_over(sky: Sky, weather: Weather) -> Mask:
-    """Mark what the QA takes for a clear view and is not.
+def left_over(sky: Sky, weather: Weather, water: Mask) -> Mask:
+    """Mark what the QA takes for a clear view and is not: shade on land, thin cloud over water.
 
     Args:
         sky: With its QA masks as they are after `overlook`.
         weather: Which oversights count.
+        water: The truth.
     """
     unseen = np.zeros(sky.cloud.shape, dtype=bool)
     if weather.missed_shadow:
-        unseen |= sky.shadow > _DARK
+        unseen |= ~water & (sky.shadow > _DARK)
     if weather.missed_fringe:
-        unseen |= sky.cloud > _VEILED
+        unseen |= np.where(water, sky.cloud > _VEILED, sky.shadow > _DIM)
     return unseen & ~(sky.is_cloud | sky.is_dilated | sky.is_shadow | sky.is_cirrus)
 
 

@@ -66,7 +66,7 @@ REGIMES: dict[str, Regime] = {
             "cloud shadow",
             "shadows of clouds over the same hills each time; the QA misses many, calls them water",
             {"cloud shadow": 0.3},
-            weather=Weather(clouds=2.6, over="hills", missed_shadow=0.55),
+            weather=Weather(clouds=2.0, over="hills", missed_shadow=0.6),
         ),
         Regime(
             "snow",
@@ -90,7 +90,7 @@ REGIMES: dict[str, Regime] = {
         Regime(
             "thin river",
             "rivers of half a pixel to two pixels are broken, or drawn too wide",
-            {"narrow": 0.25, "shore": 0.05},
+            {"narrow": 0.2, "shore": 0.2},
             world=World(lakes=0.004, widest=170, broadest=60, narrowest=14),
         ),
         Regime(
@@ -109,7 +109,7 @@ REGIMES: dict[str, Regime] = {
             "cloud edge",
             "unmarked fringes of clouds: water below is called land, dim land water",
             {"thin cloud": 0.2, "cloud edge": 0.1},
-            weather=Weather(clouds=2.2, over="shores", soft=2.5, missed_fringe=True),
+            weather=Weather(clouds=2.2, over="shores", soft=3.5, missed_fringe=True),
         ),
         Regime(
             "salt flat",

@@ -166,7 +166,7 @@ def _look(ground: Ground, view: View, seed: int, regime: Regime) -> quality.Look
         view.seen,
         noise.generator(seed, f"look {view.facts.product}"),
         once=regime is NONE,
-        spoilt=oversight.left_over(view.sky, weather) if overlooks else None,
+        spoilt=oversight.left_over(view.sky, weather, ground.water >= 0.5) if overlooks else None,
     )
 
 
