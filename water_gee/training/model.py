@@ -35,7 +35,8 @@ class TrainedModel:
     """A network that knows what its features are.
 
     Attributes:
-        network: Keras model, `(n, h, w, band)` -> `(n, h - 6, w - 6, 2)`, channel 0 = water.
+        network: Keras model, `(n, h, w, band)` -> `(n, h - 2 halo, w - 2 halo, 2)`, channel 0 =
+            water; its halo is what `network.halo` says, 3 of `pixel_cnn`.
         recipe: How the features it was trained on were made.
         record: Seed, scores, versions, ... of its training; plain JSON values.
         path: The file it was read from or written to; None for one in memory only.
@@ -181,12 +182,18 @@ def _read_about(source: Path) -> dict[str, Any]:
 
 def _check_shape(trained: TrainedModel, source: Path) -> None:
     """Refuse a network that does not fit its recipe's features."""
-    shape = trained.network.input_shape
-    bands = shape[-1] if isinstance(shape, tuple) else None
+    shape = getattr(trained.network, "input_shape", None)
+    bands = shape[-1] if isinstance(shape, tuple) and shape else None
     if bands != len(trained.recipe.features):
         raise ModelError(
             f"{source}: the network takes {bands} features, "
             f"its recipe has {len(trained.recipe.features)}"
+        )
+    made = trained.network.output_shape
+    if not isinstance(made, tuple) or made[-1] not in (1, 2):
+        raise ModelError(
+            f"{source}: the network gives {made}; a map takes a softmax over (water, land), or one "
+            "sigmoid"
         )
 
 
