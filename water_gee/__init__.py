@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from water_gee.imagery.download import download_tiles
     from water_gee.imagery.recipe import Recipe
     from water_gee.mapping.compare import compare
+    from water_gee.mapping.evaluate import evaluate
     from water_gee.mapping.predict import predict
     from water_gee.mapping.series import series
     from water_gee.mapping.vectors import polygons
@@ -40,6 +41,7 @@ _HOME = {
     "denoise_labels": "water_gee.training.labels",
     "deploy_to_gee": "water_gee.deploy.export",
     "download_tiles": "water_gee.imagery.download",
+    "evaluate": "water_gee.mapping.evaluate",
     "plan_deployment": "water_gee.deploy.plan",
     "polygons": "water_gee.mapping.vectors",
     "predict": "water_gee.mapping.predict",
@@ -61,6 +63,7 @@ __all__ = [
     "deploy_to_gee",
     "download_tiles",
     "errors",
+    "evaluate",
     "plan_deployment",
     "polygons",
     "predict",

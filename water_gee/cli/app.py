@@ -18,6 +18,7 @@ from water_gee.cli.deploy import deploy
 from water_gee.cli.download import download
 from water_gee.cli.emit import emit
 from water_gee.cli.emulator import emulator
+from water_gee.cli.evaluate import evaluate
 from water_gee.cli.labels import labels
 from water_gee.cli.polygons import polygons
 from water_gee.cli.predict import predict
@@ -37,6 +38,7 @@ COMMANDS = (
     polygons,
     series,
     compare,
+    evaluate,
     deploy,
     tasks,
     emit,

@@ -12,7 +12,7 @@ more alike than cells are, so that those intervals are rather too narrow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from water_gee.mapping import scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -34,6 +34,9 @@ FEWEST = 5
 BLOCK = 64
 """Side of such a block in pixels."""
 
+MANY = 15
+"""Cells below which percentile intervals are known to be too narrow."""
+
 RESAMPLES = 2000
 
 LEVEL = (2.5, 97.5)
@@ -41,6 +44,9 @@ LEVEL = (2.5, 97.5)
 
 _CHUNK = 4_000_000
 """Numbers that are drawn at a time: 32 MB."""
+
+NAMES = (*scores.NAMES, "land_recall")
+"""The scores: those of `scores.of_counts`, and the share of the land that is found."""
 
 TP, FP, FN, TN = range(4)
 """Outcomes of a pixel, in the order of `scores.of_counts`."""
@@ -74,19 +80,59 @@ def outcomes(mapped: Codes, reference: Codes, common: npt.NDArray[np.bool_]) -> 
     return _OUTCOME[mapped[common], reference[common]]
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts by place, row and group, as cells come in.
+class Units:
+    """Arrays of what is drawn: one for each cell, or for each block while there are few cells."""
 
-    Attributes:
+    def __init__(self) -> None:
+        self._places: dict[Hashable, npt.NDArray[Any]] = {}
+
+    def blocks(
+        self, place: Hashable, common: npt.NDArray[np.bool_]
+    ) -> tuple[int, npt.NDArray[np.int64]]:
+        """How many blocks a cell is counted in, and the block of each common pixel."""
+        known = len(self._places) + (place not in self._places)
+        if known >= FEWEST:
+            return 1, np.zeros(int(common.sum()), np.int64)
+        across = -(-common.shape[1] // BLOCK)
+        row, col = np.nonzero(common)
+        return -(-common.shape[0] // BLOCK) * across, row // BLOCK * across + col // BLOCK
+
+    def add(self, place: Hashable, values: npt.NDArray[Any]) -> None:
+        """Take in what was counted in a cell, `(block, ...)`."""
+        before = self._places.get(place)
+        self._places[place] = values if before is None else before + values
+        if len(self._places) == FEWEST and before is None:
+            for name, known in self._places.items():
+                self._places[name] = known.sum(axis=0, keepdims=True)
+
+    def stacked(self) -> npt.NDArray[Any]:
+        """`(unit, ...)`; units of nothing but zeros are left out."""
+        values = np.concatenate(list(self._places.values()))
+        used = values.reshape(len(values), -1).any(axis=1)
+        return np.asarray(values[used])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def name(self) -> str:
+        """What is drawn: `cell`, or `block`."""
+        return "cell" if len(self) >= FEWEST else "block"
+
+
+class Tally:
+    """Counts by unit, row and group, as cells come in.
+
+    Args:
         rows: Number of maps scored.
         groups: Sizes of the sets of groups, for example 7 strata and 5 bands; all pixels together
             are a group of their own, the first.
     """
 
-    rows: int
-    groups: tuple[int, ...]
-    _places: dict[Hashable, Counts] = field(default_factory=dict)
+    def __init__(self, rows: int, groups: tuple[int, ...] = ()) -> None:
+        self.rows = rows
+        self.groups = groups
+        self.units = Units()
 
     @property
     def width(self) -> int:
@@ -96,9 +142,9 @@ class Tally:
     def add(
         self,
         place: Hashable,
-        found: list[Codes],
+        found: Sequence[Codes],
         common: npt.NDArray[np.bool_],
-        members: list[Codes | None],
+        members: Sequence[Codes | None] = (),
     ) -> None:
         """Take in a cell, or one of several scenes of it.
 
@@ -111,52 +157,25 @@ class Tally:
         """
         if not common.any():
             return
-        blocks, index = self._blocks(place, common)
-        counts = np.zeros((blocks, self.rows, self.width, 4), np.int64)
+        blocks, index = self.units.blocks(place, common)
+        counts = np.zeros((blocks, self.rows, self.width, 4), np.int32)
+        everyone = np.zeros(index.shape, np.int64)
         for row, codes in enumerate(found):
             start = 0
-            for size, member in zip((1, *self.groups), (None, *members), strict=True):
-                group = np.zeros(codes.shape, np.int64) if start == 0 else member
-                if group is not None:
-                    held = group < size
-                    flat = (index[held] * size + group[held]) * 4 + codes[held]
+            for size, member in zip((1, *self.groups), (everyone, *members), strict=True):
+                if member is not None:
+                    held = member < size
+                    flat = (index[held] * size + member[held]) * 4 + codes[held]
                     some = np.bincount(flat, minlength=blocks * size * 4)
                     counts[:, row, start : start + size] = some.reshape(blocks, size, 4)
                 start += size
-        before = self._places.get(place)
-        self._places[place] = counts if before is None else before + counts
-        if len(self._places) == FEWEST and before is None:
-            for name, known in self._places.items():
-                self._places[name] = known.sum(axis=0, keepdims=True)
-
-    def _blocks(
-        self, place: Hashable, common: npt.NDArray[np.bool_]
-    ) -> tuple[int, npt.NDArray[np.int64]]:
-        """How many blocks a cell is counted in, and the block of each common pixel."""
-        known = len(self._places) + (place not in self._places)
-        if known >= FEWEST:
-            return 1, np.zeros(int(common.sum()), np.int64)
-        across = -(-common.shape[1] // BLOCK)
-        row, col = np.nonzero(common)
-        return -(-common.shape[0] // BLOCK) * across, row // BLOCK * across + col // BLOCK
-
-    @property
-    def places(self) -> int:
-        """Cells with a common pixel."""
-        return len(self._places)
-
-    @property
-    def unit(self) -> str:
-        """What is drawn: `cell`, or `block`."""
-        return "cell" if self.places >= FEWEST else "block"
+        self.units.add(place, counts)
 
     def counts(self) -> Counts:
         """`int64 (unit, row, group, outcome)`, units without a common pixel left out."""
-        if not self._places:
+        if not len(self.units):
             return np.zeros((0, self.rows, self.width, 4), np.int64)
-        counts: Counts = np.concatenate(list(self._places.values()))
-        used: npt.NDArray[np.bool_] = counts[:, 0, 0].sum(axis=1) > 0
-        return counts[used]
+        return self.units.stacked().astype(np.int64)
 
 
 def resampled(counts: npt.NDArray[Any], times: int, seed: int) -> Floats:
@@ -204,6 +223,14 @@ class Scored:
     differences: Mapping[str, Callable[[int, int], Measured]]
 
 
+def figures(counts: npt.NDArray[Any]) -> dict[str, Floats]:
+    """Scores by `NAMES` of counts `(..., outcome)`, each `(...)`; NaN for nothing to measure."""
+    numbers = np.asarray(counts, np.float64)
+    found = scores.of_counts(numbers)
+    land = numbers[..., TN] + numbers[..., FP]
+    return found | {"land_recall": numbers[..., TN] / np.where(land > 0, land, np.nan)}
+
+
 def score(counts: Counts, against: int, *, times: int = RESAMPLES, seed: int = 0) -> Scored:
     """Score counts of units.
 
@@ -214,12 +241,12 @@ def score(counts: Counts, against: int, *, times: int = RESAMPLES, seed: int = 0
         seed: Of the resamples.
     """
     total = counts.sum(axis=0)
-    best = scores.of_counts(total.astype(np.float64))
+    best = figures(total)
     found: dict[str, Callable[[int, int], Measured]] = {}
     apart: dict[str, Callable[[int, int], Measured]] = {}
     drawn = None
     if len(counts) > 1 and times > 1:
-        drawn = scores.of_counts(resampled(counts, times, seed))
+        drawn = figures(resampled(counts, times, seed))
     for name, values in best.items():
         low = high = np.full(values.shape, np.nan)
         less = more = low

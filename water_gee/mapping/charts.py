@@ -53,7 +53,7 @@ def areas_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     doubt = [row["sd_km2"] for row in rows]
     figure = Figure(figsize=(max(5.5, min(14.0, 2.5 + 0.5 * len(rows))), 4.2), dpi=120)
     axes = figure.subplots()
-    blue, grey = _rgb(styles.WATER_COLOUR), (0.45, 0.45, 0.48)
+    blue, grey = rgb(styles.WATER_COLOUR), (0.45, 0.45, 0.48)
     if (high > low).any():
         axes.bar(
             at,
@@ -88,7 +88,7 @@ def areas_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     axes.grid(axis="y", color=(0.92, 0.92, 0.92))
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1)
-    return _png(figure)
+    return png(figure)
 
 
 def change_png(path: Path, title: str, row: Mapping[str, Any]) -> bytes:
@@ -125,7 +125,7 @@ def class_png(
     codes, aspect = _small(path)
     table = np.full((256, 3), _UNSEEN)
     for item in categories:
-        table[int(item.value)] = _rgb(item.colour)
+        table[int(item.value)] = rgb(item.colour)
     rows, cols = codes.shape
     ratio = rows / cols * aspect
     width = 7.0 if ratio <= 1 else max(3.5, 7.0 / ratio)
@@ -135,7 +135,7 @@ def class_png(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=11)
-    colours = [*(_rgb(item.colour) for item in categories), _UNSEEN]
+    colours = [*(rgb(item.colour) for item in categories), _UNSEEN]
     patches = [
         Patch(facecolor=colour, edgecolor=(0.6, 0.6, 0.6), lw=0.5, label=label)
         for colour, label in zip(colours, labels, strict=True)
@@ -148,7 +148,7 @@ def class_png(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.02),
     )
-    return _png(figure)
+    return png(figure)
 
 
 def _small(path: Path) -> tuple[Any, float]:
@@ -171,11 +171,13 @@ def _time(period: str) -> float:
     return int(year) + (int(month) - 1) / 12 if month else float(year)
 
 
-def _rgb(colour: Colour) -> tuple[float, float, float]:
+def rgb(colour: Colour) -> tuple[float, float, float]:
+    """A colour as Matplotlib takes it, 0 to 1."""
     return colour[0] / 255, colour[1] / 255, colour[2] / 255
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Encode a figure; equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": ""})
     return buffer.getvalue()

@@ -151,7 +151,7 @@ def compare(
     if out is not None:
         refuse_same(Path(out), [chart.path, Path(reference)])
     classes = Classes(tuple(water), None if land is None else tuple(land), tuple(ignore))
-    if named.asset_of(str(reference)) is not None and not Path(reference).exists():
+    if named.is_name(reference):
         source = named.served(str(reference), chart, years, months)
         return _compared(chart, source, out, progress)
     with references.opened(reference, chart, classes) as opened:

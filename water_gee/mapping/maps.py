@@ -20,7 +20,7 @@ from water_gee.errors import RasterError
 from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -91,15 +91,20 @@ class WaterMap:
     @property
     def recipe(self) -> dict[str, Any]:
         """The recipe that a map of ours carries, as plain values; empty where it has none."""
-        try:
-            plain = json.loads(self.tags.get("water_gee_recipe", "{}"))
-        except ValueError:
-            return {}
-        return plain if isinstance(plain, dict) else {}
+        return recipe_of(self.tags)
 
     def windows(self, progress: Progress | None = None, *, size: int = WINDOW) -> Iterator[Padded]:
         """The map in windows, row by row, without halo."""
         return counted(self.grid.shape, size, 0, progress)
+
+
+def recipe_of(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The recipe that a file's metadata carries, as plain values; empty where it has none."""
+    try:
+        plain = json.loads(tags.get("water_gee_recipe", "{}"))
+    except ValueError:
+        return {}
+    return plain if isinstance(plain, dict) else {}
 
 
 def open_map(path: Path | str, *, classes: tuple[int, ...] = (LAND, WATER)) -> WaterMap:
@@ -114,6 +119,20 @@ def open_map(path: Path | str, *, classes: tuple[int, ...] = (LAND, WATER)) -> W
         raise RasterError(
             f"{source} holds {header.dtype}, not classes; give the map, not probabilities"
         )
+    return _chart(source, header, classes)
+
+
+def open_grid(path: Path | str) -> WaterMap:
+    """Look at where a raster lies, whatever it holds.
+
+    Raises:
+        RasterError: No such file, no raster, or one without a CRS.
+    """
+    source = Path(path)
+    return _chart(source, raster.describe(source), (LAND, WATER))
+
+
+def _chart(source: Path, header: raster.Header, classes: tuple[int, ...]) -> WaterMap:
     if not header.grid.crs:
         raise RasterError(f"{source} has no CRS, so its water has no area; give it one")
     try:

@@ -14,6 +14,7 @@ global 10 m land use land cover mapping, Scientific Data 9, 251.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,11 @@ def asset_of(name: str) -> str | None:
     if name.lower() in NAMES:
         return NAMES[name.lower()]
     return name if name in NAMES.values() else None
+
+
+def is_name(reference: Path | str) -> bool:
+    """Whether a reference is one by name, and no file of that name is there."""
+    return asset_of(str(reference)) is not None and not Path(reference).exists()
 
 
 @dataclass(frozen=True, slots=True)
