@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from water_gee.deploy.export import deploy_to_gee
     from water_gee.deploy.javascript import to_javascript
     from water_gee.deploy.plan import plan_deployment
+    from water_gee.deploy.registering import register_network
     from water_gee.imagery.download import download_tiles
     from water_gee.imagery.recipe import Recipe
     from water_gee.mapping.compare import compare
@@ -45,6 +46,7 @@ _HOME = {
     "plan_deployment": "water_gee.deploy.plan",
     "polygons": "water_gee.mapping.vectors",
     "predict": "water_gee.mapping.predict",
+    "register_network": "water_gee.deploy.registering",
     "run": "water_gee.workflow",
     "series": "water_gee.mapping.series",
     "to_ee": "water_gee.deploy.build_ee",
@@ -67,6 +69,7 @@ __all__ = [
     "plan_deployment",
     "polygons",
     "predict",
+    "register_network",
     "run",
     "series",
     "to_ee",

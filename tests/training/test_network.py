@@ -208,11 +208,11 @@ BAD = {
     ),
     "strides": (
         lambda x: classes(L.Conv2D(4, 3, strides=2)(x)),
-        "makes 82 x 82 pixels of 165 x 165.*no strides, odd kernels",
+        "makes 150 x 150 pixels of 301 x 301.*no strides, odd kernels",
     ),
     "pools and back": (
         lambda x: classes(L.UpSampling2D(2)(L.MaxPooling2D(2)(x))),
-        "164 x 164 pixels of 165 x 165, and 166 x 166 pixels of 166 x 166",
+        "300 x 300 pixels of 301 x 301, and 302 x 302 pixels of 302 x 302",
     ),
     "even kernels": (lambda x: classes(L.Conv2D(4, 2)(x)), "no strides, odd kernels"),
     "wide windows": (lambda x: classes(L.Conv2D(4, (3, 5))(x)), "lose as many on every side"),

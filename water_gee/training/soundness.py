@@ -26,6 +26,10 @@ MAX_HALO = 64
 """The largest halo taken, 129 x 129 pixels: maps are made in blocks of 256, of which a larger one
 would more than double the work."""
 
+_SIDES = (301, 302)
+"""Rows and columns of two rasters that a network is asked about; what one side hides, as strides
+do, the other shows."""
+
 _SAME = 1e-4
 """Probabilities of one pixel that differ by more, from one cut of the raster to another, are not
 rounding."""
@@ -51,12 +55,11 @@ def halo(network: Any) -> int:
     Raises:
         ModelError: It does not keep the pixels' size, loses them unevenly, or needs too many.
     """
-    sides = (2 * MAX_HALO + 37, 2 * MAX_HALO + 38)
-    (rows, cols), other = (_lost(network, side) for side in sides)
+    (rows, cols), other = (_lost(network, side) for side in _SIDES)
     if other != (rows, cols) or rows != cols or rows < 0 or rows % 2:
         made = ", and ".join(
             f"{side - down} x {side - across} pixels of {side} x {side}"
-            for side, (down, across) in zip(sides, ((rows, cols), other), strict=True)
+            for side, (down, across) in zip(_SIDES, ((rows, cols), other), strict=True)
         )
         raise ModelError(
             f"the network makes {made}; it must lose as many on every side, whatever the size: "
