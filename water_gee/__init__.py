@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from water_gee.imagery.recipe import Recipe
     from water_gee.mapping.compare import compare
     from water_gee.mapping.evaluate import evaluate
+    from water_gee.mapping.points import draw_points
+    from water_gee.mapping.pointscores import evaluate_points
     from water_gee.mapping.predict import predict
     from water_gee.mapping.series import series
     from water_gee.mapping.vectors import polygons
@@ -42,7 +44,9 @@ _HOME = {
     "denoise_labels": "water_gee.training.labels",
     "deploy_to_gee": "water_gee.deploy.export",
     "download_tiles": "water_gee.imagery.download",
+    "draw_points": "water_gee.mapping.points",
     "evaluate": "water_gee.mapping.evaluate",
+    "evaluate_points": "water_gee.mapping.pointscores",
     "plan_deployment": "water_gee.deploy.plan",
     "polygons": "water_gee.mapping.vectors",
     "predict": "water_gee.mapping.predict",
@@ -64,8 +68,10 @@ __all__ = [
     "denoise_labels",
     "deploy_to_gee",
     "download_tiles",
+    "draw_points",
     "errors",
     "evaluate",
+    "evaluate_points",
     "plan_deployment",
     "polygons",
     "predict",

@@ -15,8 +15,8 @@ import water_gee
 from water_gee import errors
 from water_gee.cli import app, failures, options
 
-COMMANDS = ["download", "labels", "train", "predict", "polygons", "series", "compare", "deploy"]
-COMMANDS += ["tasks", "emit", "run", "demo", "emulator"]
+COMMANDS = ["download", "labels", "train", "predict", "polygons", "series", "compare", "points"]
+COMMANDS += ["evaluate", "deploy", "tasks", "emit", "run", "demo", "emulator"]
 
 
 @pytest.fixture

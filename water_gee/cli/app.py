@@ -20,6 +20,7 @@ from water_gee.cli.emit import emit
 from water_gee.cli.emulator import emulator
 from water_gee.cli.evaluate import evaluate
 from water_gee.cli.labels import labels
+from water_gee.cli.points import points
 from water_gee.cli.polygons import polygons
 from water_gee.cli.predict import predict
 from water_gee.cli.run import run
@@ -38,6 +39,7 @@ COMMANDS = (
     polygons,
     series,
     compare,
+    points,
     evaluate,
     deploy,
     tasks,

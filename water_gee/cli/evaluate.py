@@ -35,8 +35,11 @@ class Bounds(click.ParamType[tuple[tuple[float, ...], str]]):
 
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[MAP|NAME=MAP|MODEL]...")
-@click.option("--reference", required=True, metavar="FILE|NAME",
+@click.option("--reference", metavar="FILE|NAME",
               help="Raster, polygons of water, or jrc-yearly, jrc, dynamic-world.")  # fmt: skip
+@click.option("--points", metavar="FILE",
+              help="Labelled points instead, of `water-gee points`; needs one MAP.")  # fmt: skip
+@click.option("--column", help="Of the points, with their labels; reference.")
 @click.option("--store", help=f"Folder of tiles; without MAPs {DEFAULT_STORE}.")
 @click.option("--labels", type=Names(), help="Folders of labels in it; the corrected ones.")
 @click.option("--baselines/--no-baselines", default=True, help="Rows made of indices alone; yes.")
@@ -67,14 +70,24 @@ def evaluate(obj: dict[str, Any], /, sources: tuple[str, ...], **given: Any) -> 
     AWEI, DSWE); of maps and models what they map. All of them on the same pixels, with 95%
     intervals from a bootstrap over cells, by land cover and by distance to the shore, and with the
     calibration of what has probabilities.
+
+    With --points, the accuracy of one map and the area of water, from a sample of points.
     """
     from pathlib import Path
 
     from water_gee.files import refuse_same, write_bytes
     from water_gee.mapping.evaluate import evaluate as score
 
+    as_json, labelled, column = given.pop("as_json"), given.pop("points"), given.pop("column")
+    if (labelled is None) == (given["reference"] is None):
+        raise click.UsageError("give either --reference or --points")
+    if labelled is not None:
+        _points(sources, labelled, column, as_json, obj["progress"])
+        return
+    if column is not None:
+        raise click.UsageError("--column is one of --points")
     options.connect(given.pop("project"), given.pop("url"), given.pop("catalog"))
-    store, csv_file, as_json = given.pop("store"), given.pop("csv_file"), given.pop("as_json")
+    store, csv_file = given.pop("store"), given.pop("csv_file")
     if store is None and all(Path(source).suffix == ".keras" for source in sources):
         store = DEFAULT_STORE
     read = [*sources, *([store] if store is not None else [])]
@@ -91,4 +104,17 @@ def evaluate(obj: dict[str, Any], /, sources: tuple[str, ...], **given: Any) -> 
     )
     if csv_file is not None:
         write_bytes(Path(csv_file), found.to_csv().encode())
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+
+
+def _points(
+    sources: tuple[str, ...], labelled: str, column: str | None, as_json: bool, progress: bool
+) -> None:
+    """Score one map by labelled points."""
+    from water_gee.mapping.points import ANSWER
+    from water_gee.mapping.pointscores import evaluate_points
+
+    if len(sources) != 1:
+        raise click.UsageError("--points needs the one MAP that they were drawn from")
+    found = evaluate_points(sources[0], labelled, column=column or ANSWER, progress=progress)
     click.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))

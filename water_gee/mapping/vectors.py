@@ -282,6 +282,25 @@ def write_geopackage(
     Raises:
         RasterError: The disk is full, or the folder cannot be written; nothing is left behind.
     """
+    with geopackage(path) as named:
+        pyogrio.write_dataframe(
+            table,
+            named,
+            layer=layer,
+            driver="GPKG",
+            geometry_type="MultiPolygon",
+            promote_to_multi=True,
+        )
+        styles.add_to_geopackage(named, layer, *style)
+
+
+@contextlib.contextmanager
+def geopackage(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write a GeoPackage to, then rename it.
+
+    Raises:
+        RasterError: The disk is full, or the folder cannot be written; nothing is left behind.
+    """
     remove_leftovers(path.parent)
     with atomic(path) as temporary, _dated(styles.EPOCH):
         if not path.parent.is_dir():
@@ -289,15 +308,7 @@ def write_geopackage(
         # GDAL wants the ending; the name still counts as a leftover if the process is killed.
         named = temporary.with_name(f"{temporary.name}.gpkg")
         try:
-            pyogrio.write_dataframe(
-                table,
-                named,
-                layer=layer,
-                driver="GPKG",
-                geometry_type="MultiPolygon",
-                promote_to_multi=True,
-            )
-            styles.add_to_geopackage(named, layer, *style)
+            yield named
             named.replace(temporary)
         except (DataLayerError, DataSourceError) as error:
             raise OSError(str(error)) from error
