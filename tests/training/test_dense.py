@@ -13,9 +13,17 @@ import small_training
 from numpy.lib.stride_tricks import sliding_window_view
 from small_training import run, some
 
-from water_gee.training.dense import STRIP, Trainer
+from water_gee.errors import TrainingError
+from water_gee.training.augment import Augmentation
+from water_gee.training.dense import STRIP, Trainer, check_way
 from water_gee.training.model import weights_digest
-from water_gee.training.patches import Crops
+from water_gee.training.sampling import Draw, Place, Sampling
+
+
+def batch(side=24, windows=3, **settings):
+    sampling = Sampling(window=side, windows=windows, **settings)
+    draw = Draw([Place.of(some())], sampling, Augmentation())
+    return draw.batch(np.random.default_rng(0))
 
 
 def patch_probabilities(network, features):
@@ -30,25 +38,77 @@ def patch_probabilities(network, features):
     return answer[:, 0, 0, 0].reshape(height, width)
 
 
-def test_the_loss_over_windows_is_the_weighted_loss_over_patches():
-    trainer = Trainer(8, 0, 20)
-    features, water, weight = Crops([some()], side=24, batch=3).draw(np.random.default_rng(0))
-    p = np.stack([patch_probabilities(trainer.network, each) for each in features])
+def expected_loss(network, drawn):
+    p = np.stack([patch_probabilities(network, each) for each in drawn.features])
     p = p.astype(np.float64)
-    entropy = -(water * np.log(p) + (1 - water) * np.log(1 - p))
-    expected = (entropy * weight).sum() / weight.sum()
-    assert float(trainer._step(features, water, weight)) == pytest.approx(expected, abs=1e-5)
+    entropy = -(drawn.water * np.log(p) + (1 - drawn.water) * np.log(1 - p))
+    return (entropy * drawn.weight).sum() / drawn.weight.sum()
+
+
+@pytest.mark.parametrize("way", ["dense", "patches"])
+@pytest.mark.parametrize("pixels", [None, 60])
+def test_the_loss_in_either_way_is_the_weighted_loss_over_patches(way, pixels):
+    trainer = Trainer(8, 0, 20, way=way)
+    drawn = batch(pixels=pixels)
+    expected = expected_loss(trainer.network, drawn)
+    assert trainer.step(drawn) == pytest.approx(expected, abs=1e-5)
+
+
+def test_both_ways_lead_to_the_same_weights():
+    ends = []
+    for way in ("dense", "patches"):
+        trainer = Trainer(8, 0, 20, way=way)
+        for _ in range(3):
+            trainer.step(batch(16, 2))
+        ends.append(trainer.network.get_weights())
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+@pytest.mark.parametrize(("pixels", "side"), [(None, 30), (57, 30), (56, 7)])
+def test_the_faster_way_is_taken_by_the_share_of_pixels_chosen(pixels, side):
+    """Of 576 pixels: all, and a few more or fewer than a tenth."""
+    trainer = Trainer(8, 0, 20)
+    drawn = batch(windows=1)
+    if pixels is not None:
+        few = np.zeros(drawn.weight.size, np.float32)
+        few[: 58 if pixels == 57 else pixels] = 1
+        drawn = type(drawn)(drawn.features, drawn.water, few.reshape(drawn.weight.shape))
+    taken = []
+    trainer._step = lambda features, *_: taken.append(features.shape) or 0.0
+    trainer.step(drawn)
+    assert taken[0][1:3] == (side, side)
 
 
 def test_a_pixel_of_weight_zero_teaches_nothing():
-    features, water, weight = Crops([some()], side=24, batch=2).draw(np.random.default_rng(0))
-    weight[:, :, 12:] = 0
+    drawn = batch(windows=2)
+    drawn.weight[:, :, 12:] = 0
     digests = set()
-    for other in (water, np.where(weight > 0, water, 1 - water)):
+    for other in (drawn.water, np.where(drawn.weight > 0, drawn.water, 1 - drawn.water)):
         trainer = Trainer(8, 0, 20)
-        trainer._step(features, other, weight)
+        trainer.step(type(drawn)(drawn.features, other, drawn.weight))
         digests.add(weights_digest(trainer.network))
     assert len(digests) == 1
+
+
+def test_sixteen_bits_learn_about_the_same_and_are_saved_in_32():
+    whole, half = (Trainer(8, 0, 20, precision=name) for name in ("float32", "bfloat16"))
+    losses = [trainer.step(batch(16, 2)) for trainer in (whole, half)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert {layer.compute_dtype for layer in half.network.layers} == {"float32", "bfloat16"}
+    assert {weight.dtype for weight in half.network.weights} == {"float32"}
+    finished = half.finished()
+    assert {layer.compute_dtype for layer in finished.layers} == {"float32"}
+    whole.network.set_weights(finished.get_weights())
+    features = batch(16, 2).features
+    np.testing.assert_array_equal(finished(features), whole.network(features))
+
+
+@pytest.mark.parametrize(("way", "precision"), [("fast", "float32"), ("auto", "float16")])
+def test_a_way_or_precision_that_there_is_not_is_refused(way, precision):
+    with pytest.raises(TrainingError, match="must be one of"):
+        check_way(way, precision)
 
 
 def test_a_tile_is_judged_as_patch_by_patch_across_the_strips():

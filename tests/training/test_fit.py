@@ -12,16 +12,11 @@ import pytest
 import rasterio
 from small_water import cells, scene, store_of
 
-from water_gee.errors import (
-    ModelError,
-    StoreError,
-    TrainingError,
-    WaterGeeWarning,
-)
+from water_gee.errors import ModelError, StoreError, TrainingError
 from water_gee.imagery.store import TileStore
 from water_gee.training import fit
 from water_gee.training.dense import Trainer
-from water_gee.training.fit import load_samples, train
+from water_gee.training.fit import train
 from water_gee.training.labels import denoise_labels
 from water_gee.training.model import load
 
@@ -37,15 +32,15 @@ def checkpoint(out):
 
 def killed_in(monkeypatch, number):
     """Make training end, as by Ctrl-C, in the middle of an epoch."""
-    epoch = Trainer.epoch
+    learn = Trainer.learn
 
-    def until(self, tiles, now, steps):
+    def until(self, places, now, steps):
         if now == number:
-            epoch(self, tiles, now, 1)
+            learn(self, places, now, 1)
             raise KeyboardInterrupt
-        return epoch(self, tiles, now, steps)
+        return learn(self, places, now, steps)
 
-    monkeypatch.setattr(Trainer, "epoch", until)
+    monkeypatch.setattr(Trainer, "learn", until)
 
 
 def test_training_leaves_a_model_with_its_record_and_history(small_store, quick):
@@ -95,13 +90,13 @@ def test_a_killed_training_taken_up_again_gives_the_same_weights(
             digest(small_store, out)
     assert checkpoint(out).is_file()
     assert not out.exists()
-    epochs, epoch = [], Trainer.epoch
+    epochs, learn = [], Trainer.learn
 
-    def noted(self, tiles, number, steps):
+    def noted(self, places, number, steps):
         epochs.append(number)
-        return epoch(self, tiles, number, steps)
+        return learn(self, places, number, steps)
 
-    monkeypatch.setattr(Trainer, "epoch", noted)
+    monkeypatch.setattr(Trainer, "learn", noted)
     assert digest(small_store, out) == wanted
     assert epochs == [3]
     assert not checkpoint(out).exists()
@@ -135,13 +130,13 @@ def test_a_checkpoint_that_is_broken_or_not_ours_is_not_used(
     whole = checkpoint(out).read_bytes()
     begun = []
 
-    def note(self, tiles, number, steps):
+    def note(self, places, number, steps):
         begun.append(number)
         raise KeyboardInterrupt
 
     damaged = [whole[:-3000], b"water", b"", without_a_member(whole), with_damaged_arrays(whole)]
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "epoch", note)
+        patched.setattr(Trainer, "learn", note)
         for data, settings in [
             (whole, {}),
             (whole, {"seed": 1}),
@@ -183,23 +178,6 @@ def test_labels_that_somebody_gave_are_left_alone(small_store):
     fit._correct_missing(small_store, 0, progress=False)
     np.testing.assert_array_equal(small_store.read_label(cell), given)
     assert [small_store.has_label(each) for each in small_store.cells()] == [True, *[False] * 3]
-
-
-def test_a_tile_without_a_corrected_label_brings_its_qa_label(small_store):
-    first, second, *_ = small_store.cells()
-    water = np.ones((70, 70), np.uint8)
-    small_store.write_label(first, water)
-    tiles = {tile.name: tile for tile in load_samples(small_store, "labels")}
-    assert (tiles[first.id].water == 1).all()
-    qa = small_store.read_mask(second)[3:-3, 3:-3]
-    np.testing.assert_array_equal(tiles[second.id].water == 1, qa == 1)
-
-
-def test_more_cells_than_memory_should_hold_are_thinned_and_said(small_store, monkeypatch):
-    monkeypatch.setattr(fit, "MOST_CELLS", 3)
-    with pytest.warns(WaterGeeWarning, match="reads 3 of 4 cells"):
-        tiles = load_samples(small_store, "masks", seed=1)
-    assert len({tile.name for tile in tiles}) == 3
 
 
 @pytest.mark.filterwarnings("ignore::water_gee.errors.FewCellsWarning")

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import platform
 import time
-import warnings
-import zipfile
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from water_gee._version import __version__
-from water_gee.errors import TrainingError, WaterGeeWarning
-from water_gee.files import write_bytes
+from water_gee.errors import TrainingError
 from water_gee.imagery.store import TileStore
-from water_gee.metrics import Confusion
 from water_gee.training import history
-from water_gee.training.patches import balanced, check_classes, check_settings, samples, split
+from water_gee.training import split as places
+from water_gee.training.augment import Augmentation
+from water_gee.training.patches import check_counts, check_settings
+from water_gee.training.sampling import Sampling
+from water_gee.training.strata import STRATA
+from water_gee.training.tiles import Tiles, digest, index
 
 if TYPE_CHECKING:
-    from water_gee.imagery.grid import Cell
-    from water_gee.training.dense import Trainer
+    from collections.abc import Sequence
+
+    from water_gee.training.dense import Precision, Way
     from water_gee.training.model import TrainedModel
-    from water_gee.training.patches import Samples
+    from water_gee.training.tiles import Entry
 
 EPOCHS = 14
 STEPS = 25
@@ -38,12 +35,53 @@ STEPS = 25
 PATIENCE = 4
 """Epochs without a better validation IoU after which training ends."""
 
-MOST_CELLS = 256
-"""Cells that are read for training, about 10 MB each; more are not needed for 38,514 weights."""
+RATE = 2e-3
+"""The first learning rate; a cosine takes it to a fiftieth."""
+
+JITTER = 0.0
+"""Spread of the factor on reflectances."""
 
 MODEL = "model.keras"
 LABELS = {"corrected": "labels", "qa": "masks"}
 """What labels are called, and their folders in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a network is trained with; see `train`."""
+
+    network: str
+    seed: int
+    epochs: int
+    steps: int
+    patience: int
+    rate: float
+    sampling: Sampling
+    augmentation: Augmentation
+    class_weights: tuple[float, float]
+    way: Way
+    precision: Precision
+
+    def check(self) -> None:
+        """Refuse what nothing can be trained with.
+
+        Raises:
+            TrainingError: A setting is out of range.
+        """
+        from water_gee.training.dense import check_way
+
+        for name in ("epochs", "steps", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise TrainingError(f"{name} must be at least 1, not {value}")
+        if not 0 < self.rate <= 1:
+            raise TrainingError(f"rate must be above 0 and at most 1, not {self.rate}")
+        weights = self.class_weights
+        if len(weights) != 2 or not all(0 < each < np.inf for each in weights):
+            raise TrainingError(
+                f"class_weights are two numbers above 0, of water and of land, not {weights}"
+            )
+        check_way(self.way, self.precision)
 
 
 def train(
@@ -51,83 +89,144 @@ def train(
     *,
     out: Path | str | None = None,
     labels: str = "corrected",
+    network: str = "pixel_cnn",
     seed: int = 0,
     epochs: int = EPOCHS,
+    steps: int | None = None,
+    patience: int | None = None,
+    rate: float = RATE,
+    sampling: Sampling | None = None,
+    augmentation: Augmentation | None = None,
+    class_weights: tuple[float, float] = (1.0, 1.0),
+    way: Way = "auto",
+    precision: Precision = "float32",
+    tensorboard: Path | str | None = None,
     progress: bool = True,
 ) -> TrainedModel:
-    """Train the network on a store's tiles.
+    """Train a network on a store's tiles.
 
-    Labels are corrected first where that was not done, or not finished. Water and land count
-    alike; cells for validation are set aside whole, and the weights of the epoch with the best
-    validation IoU are kept. The same store and seed give the same weights, bit for bit, on one
-    machine, also where training was killed and taken up again.
+    Labels are corrected first where that was not done, or not finished. Cells for validation are
+    set aside whole, and the weights of the epoch with the best validation IoU are kept. Tiles are
+    streamed: any number trains in the same memory. The same store, seed and settings give the same
+    weights, bit for bit, on one machine, also where training was killed and taken up again.
 
     Args:
         store: A tile store or its folder.
         out: The model's file; default `model.keras` in the store's folder. `history.csv` and
             `history.png` are written beside it.
         labels: `corrected`, `qa`, or a folder of the store.
+        network: One of `training.network.NETWORKS`, or `MODULE:FUNCTION`.
         seed: Of weights, samples and the split; from 0 to 2 ** 32 - 1.
-        epochs: At most so many, of 25 steps each.
+        epochs: At most so many.
+        steps: Steps an epoch; by default 25.
+        patience: Epochs without a better validation IoU after which training ends; by default 4.
+        rate: The first learning rate; after a warm-up, a cosine takes it to a fiftieth.
+        sampling: Which pixels a step sees: `training.sampling.Sampling`. By default 8 windows of
+            64 x 64 pixels, half of them around water, the others around land by kind of ground.
+        augmentation: What is changed at random: `training.augment.Augmentation`.
+        class_weights: What a water and what a land pixel counts, on top of the balance.
+        way: `dense`, `patches` or `auto`: whether the network runs over whole windows or over the
+            chosen pixels' own; the loss is the same.
+        precision: `float32`, or `bfloat16` for graphics processors that compute faster in it.
+        tensorboard: A folder for TensorBoard's event files; none where not given.
         progress: Whether to draw a progress bar on standard error.
 
     Returns:
         The trained model, as its file holds it.
 
     Raises:
-        TrainingError: No tiles, no water or no land in the labels, other features than the eight,
-            or a setting out of range.
+        TrainingError: No tiles, no water or no land in the labels, tiles or labels that fit neither
+            each other nor the recipe, other features than the eight, no such network, or a setting
+            out of range.
         LabelError: Labels had to be corrected first, and no tile has enough QA water.
         StoreError: The store cannot be read.
-        ModelError: `out` does not end in `.keras`, or its folder does not exist.
+        ModelError: `out` does not end in `.keras`, or its folder does not exist; or a network of
+            one's own cannot be used.
     """
-    if epochs < 1:
-        raise TrainingError(f"epochs must be at least 1, not {epochs}")
-    if not isinstance(store, TileStore):
-        with TileStore.open(store) as opened:
-            return train(
-                opened, out=out, labels=labels, seed=seed, epochs=epochs, progress=progress
-            )
-    from water_gee.training import model
-    from water_gee.training.scaling import fold
+    settings = Settings(
+        network,
+        seed,
+        epochs,
+        STEPS if steps is None else steps,
+        PATIENCE if patience is None else patience,
+        rate,
+        Sampling() if sampling is None else sampling,
+        Augmentation(jitter=JITTER) if augmentation is None else augmentation,
+        class_weights,
+        way,
+        precision,
+    )
+    settings.check()
+    logs = None if tensorboard is None else Path(tensorboard)
+    if isinstance(store, TileStore):
+        return _train(store, out, labels, settings, logs, progress)
+    with TileStore.open(store) as opened:
+        return _train(opened, out, labels, settings, logs, progress)
 
-    check_settings(store.recipe, seed)
+
+def _train(
+    store: TileStore,
+    out: Path | str | None,
+    labels: str,
+    settings: Settings,
+    tensorboard: Path | None,
+    progress: bool,
+) -> TrainedModel:
+    from water_gee.training import model, scaling
+    from water_gee.training import network as networks
+    from water_gee.training.run import Run
+
+    check_settings(store.recipe, settings.seed)
     target = Path(out) if out is not None else store.path / MODEL
     model.check_target(target)
+    halo = networks.halo(networks.build(settings.network, len(store.recipe.features)))
     if labels == "corrected":
-        _correct_missing(store, seed, progress)
+        _correct_missing(store, settings.seed, progress)
     started = time.perf_counter()
-    tiles = load_samples(store, LABELS.get(labels, labels), seed)
-    check_classes(tiles)
-    training, validation = split(tiles, seed)
-    training = balanced(training)
-    run = _Fit.of(training, validation, seed, epochs, target, progress)
-    run.all()
-    fold(run.trainer.network)
-    record = {
-        "cells": [tile.name for tile in tiles],
-        "validation_cells": [tile.name for tile in validation],
-        "validated_by": run.validated_by(),
-        "labels": labels,
-        "seed": seed,
-        "epochs": len(run.rows),
-        "best_epoch": run.best_epoch,
-        "validation_iou": run.best_iou,
-        "scores_by_cell": run.scores(),
-        "samples": {
-            "water": sum(tile.counts[0] for tile in tiles),
-            "land": sum(tile.counts[1] for tile in tiles),
-        },
-        "data_sha256": data_digest(tiles),
-        "seconds": round(time.perf_counter() - started, 1),
-        "versions": _versions(),
-    }
-    trained = model.save(
-        model.TrainedModel(run.trainer.network, store.recipe, record, None), target
-    )
-    history.write(target.parent, run.rows, run.best_epoch)
-    run.checkpoint.unlink(missing_ok=True)
+    tiles = Tiles(store, LABELS.get(labels, labels), halo)
+    entries = [entry for entry in index(tiles, progress=progress) if sum(entry.counts)]
+    water, land = (sum(counts) for counts in zip(*(e.counts for e in entries), strict=True))
+    check_counts(water, land, len(entries))
+    parts = places.split(entries, settings.seed, tiles.read, tiles.margin)
+    with Run(tiles, entries, parts, settings, target, tensorboard) as run:
+        run.all(progress=progress)
+        record = _record(entries, parts, settings) | {
+            "labels": labels,
+            "epochs": len(run.rows),
+            "best_epoch": run.best_epoch,
+            "validation_iou": run.best_iou,
+            "curve": run.rows,
+            "scores_by_cell": run.scores(),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        network = scaling.finish(run.trainer.finished())
+        trained = model.save(model.TrainedModel(network, store.recipe, record, None), target)
+        history.write(target.parent, run.rows, run.best_epoch)
+        run.checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _record(entries: Sequence[Entry], parts: places.Split, settings: Settings) -> dict[str, Any]:
+    """What is known before training begins."""
+    from water_gee.training.scaling import CENTER, SCALE
+
+    ground = np.sum([entry.strata for entry in entries], axis=0)
+    return {
+        "network": settings.network,
+        "cells": [entry.name for entry in entries],
+        "validation_cells": list(parts.validation),
+        "validated_by": parts.by,
+        "seed": settings.seed,
+        "settings": asdict(settings),
+        "normalisation": {"center": CENTER.tolist(), "scale": SCALE.tolist()},
+        "samples": {
+            "water": sum(entry.water for entry in entries),
+            "land": sum(entry.land for entry in entries),
+            "land_by_stratum": dict(zip(STRATA, ground.tolist(), strict=True)),
+        },
+        "data_sha256": digest(entries),
+        "versions": versions(),
+    }
 
 
 def _correct_missing(store: TileStore, seed: int, progress: bool) -> None:
@@ -135,71 +234,19 @@ def _correct_missing(store: TileStore, seed: int, progress: bool) -> None:
 
     Labels that somebody else wrote are left alone.
     """
-    from water_gee.training.labels import denoise_labels, seed_of, unfinished
+    from water_gee.training.labels import denoise_labels, settings_of, unfinished
 
     cells = store.cells()
-    given = seed_of(store)
+    given = settings_of(store)
     if given is None and not unfinished(store) and any(store.has_label(cell) for cell in cells):
         return
     if cells:
-        denoise_labels(store, seed=seed if given is None else given, progress=progress)
+        method, kept = given if given is not None else ("evidence", seed)
+        denoise_labels(store, method=method, seed=kept, progress=progress)
 
 
-def load_samples(store: TileStore, folder: str, seed: int = 0) -> list[Samples]:
-    """Read a store's tiles as samples, those without one usable pixel left out.
-
-    A tile without a label in `folder` brings its QA label: tiles with hardly any water are not
-    corrected, and are kept for their land. Of more than 256 cells, 256 chosen by the seed are read,
-    and a warning says so: all of them are held in memory.
-
-    Raises:
-        TrainingError: There is no tile, or none with a usable pixel.
-    """
-    cells = store.cells()
-    if not cells:
-        raise TrainingError(
-            f"{store.path} holds no tiles with observed pixels; download_tiles() fetches them"
-        )
-    if folder != "masks" and not any(store.has_label(cell, folder) for cell in cells):
-        raise TrainingError(f"{store.path} has no labels in {folder!r}")
-    tiles = []
-    for cell in _spread(cells, seed):
-        corrected = folder != "masks" and store.has_label(cell, folder)
-        label = store.read_label(cell, folder) if corrected else store.read_mask(cell)
-        tile = samples(cell.id, store.read_image(cell), label)
-        if tile.weight.any():
-            tiles.append(tile)
-    if not tiles:
-        raise TrainingError(
-            f"{store.path}: no tile has a pixel whose 7 x 7 window was observed and labelled; "
-            "take more months or years"
-        )
-    return tiles
-
-
-def _spread(cells: list[Cell], seed: int) -> list[Cell]:
-    if len(cells) <= MOST_CELLS:
-        return cells
-    warnings.warn(
-        f"training reads {MOST_CELLS} of {len(cells)} cells, chosen by the seed",
-        WaterGeeWarning,
-        stacklevel=4,
-    )
-    chosen = np.random.default_rng(seed).choice(len(cells), MOST_CELLS, replace=False)
-    return [cells[index] for index in sorted(chosen)]
-
-
-def data_digest(tiles: list[Samples]) -> str:
-    """SHA-256 over features, labels and weights of the samples, in order."""
-    total = hashlib.sha256()
-    for tile in tiles:
-        total.update(tile.name.encode())
-        for part in (tile.features, tile.water, tile.weight):
-            total.update(np.ascontiguousarray(part).tobytes())
-    return total.hexdigest()
-
-
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what weights depend on."""
     from water_gee.training.backend import keras, tf
 
     return {
@@ -209,137 +256,3 @@ def _versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-@dataclass(slots=True)
-class _Fit:
-    """Epochs with early stopping, and a checkpoint after each."""
-
-    trainer: Trainer
-    training: list[Samples]
-    validation: list[Samples]
-    epochs: int
-    checkpoint: Path
-    key: str
-    progress: bool
-    rows: list[dict[str, float]] = field(default_factory=list)
-    best: list[Any] = field(default_factory=list)
-    best_iou: float = -1.0
-    best_epoch: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        training: list[Samples],
-        validation: list[Samples],
-        seed: int,
-        epochs: int,
-        target: Path,
-        progress: bool,
-    ) -> _Fit:
-        from water_gee.training.dense import Trainer
-
-        trainer = Trainer(training[0].features.shape[-1], seed, epochs * STEPS)
-        data = data_digest(training), data_digest(validation)
-        parts = (*data, seed, epochs, STEPS, PATIENCE, _versions())
-        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        checkpoint = target.with_name(f".{target.stem}.checkpoint.zip")
-        return cls(trainer, training, validation, epochs, checkpoint, key, progress)
-
-    def all(self) -> None:
-        """Train until nothing gets better, and go back to the best weights."""
-        self._resume()
-        with tqdm(
-            total=self.epochs,
-            initial=len(self.rows),
-            desc="train",
-            unit="epoch",
-            disable=not self.progress,
-        ) as bar:
-            while len(self.rows) < self.epochs and not self._tired():
-                self._epoch(len(self.rows) + 1)
-                bar.update()
-                bar.set_postfix(IoU=f"{self.rows[-1]['validation_iou']:.4f}", refresh=False)
-        self.trainer.restore(self.best)
-
-    def _tired(self) -> bool:
-        return len(self.rows) - self.best_epoch >= PATIENCE
-
-    def _epoch(self, number: int) -> None:
-        started = time.perf_counter()
-        loss = self.trainer.epoch(self.training, number, STEPS)
-        counts = [_confusion(self.trainer, tile) for tile in self.validation]
-        iou = sum(counts[1:], start=counts[0]).iou
-        iou = iou if np.isfinite(iou) else 0.0
-        self.rows.append(
-            {
-                "epoch": number,
-                "loss": loss,
-                "validation_iou": iou,
-                "seconds": round(time.perf_counter() - started, 2),
-            }
-        )
-        state = self.trainer.state()
-        if iou > self.best_iou:
-            self.best, self.best_iou, self.best_epoch = state, iou, number
-        self._save(state)
-
-    def scores(self) -> dict[str, float]:
-        """IoU of each validation cell that has water, with the weights kept."""
-        return {
-            tile.name: round(_confusion(self.trainer, tile).iou, 4)
-            for tile in self.validation
-            if tile.counts[0]
-        }
-
-    def validated_by(self) -> str:
-        """What validated: whole `cells`, `blocks` inside them, or the `training` pixels."""
-        names = {tile.name for tile in self.training}
-        shared = [tile for tile in self.validation if tile.name in names]
-        if not shared:
-            return "cells"
-        used = {tile.name: tile.weight > 0 for tile in self.training}
-        apart = not any((used[tile.name] & (tile.weight > 0)).any() for tile in shared)
-        return "blocks" if apart else "training"
-
-    def _save(self, state: list[Any]) -> None:
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as members:
-            about = {"key": self.key, "rows": self.rows, "best_epoch": self.best_epoch}
-            members.writestr("about.json", json.dumps({**about, "best_iou": self.best_iou}))
-            for name, values in (("state", state), ("best", self.best)):
-                packed = io.BytesIO()
-                np.savez(packed, *values)
-                members.writestr(f"{name}.npz", packed.getvalue())
-        write_bytes(self.checkpoint, archive.getvalue())
-
-    def _resume(self) -> None:
-        """Take up a checkpoint of the same data and settings, and no other."""
-        fresh = self.trainer.state()
-        try:
-            with zipfile.ZipFile(self.checkpoint) as members:
-                about = json.loads(members.read("about.json"))
-                if about["key"] != self.key:
-                    return
-                state, best = (_arrays(members.read(f"{name}.npz")) for name in ("state", "best"))
-            rows, best_epoch, best_iou = (
-                about[name] for name in ("rows", "best_epoch", "best_iou")
-            )
-            self.trainer.restore(best)
-            self.trainer.restore(state)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
-            self.trainer.restore(fresh)
-            return
-        self.rows, self.best = rows, best
-        self.best_epoch, self.best_iou = best_epoch, best_iou
-
-
-def _arrays(packed: bytes) -> list[Any]:
-    with np.load(io.BytesIO(packed)) as arrays:
-        return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
-
-
-def _confusion(trainer: Trainer, tile: Samples) -> Confusion:
-    used = tile.weight > 0
-    predicted = (trainer.probability(tile) > 0.5).astype(np.uint8)
-    return Confusion.of(tile.water[used], predicted[used])

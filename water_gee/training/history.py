@@ -1,12 +1,13 @@
-"""The training curve, as CSV and as a picture."""
+"""The training curve: as CSV, as a picture, and as TensorBoard reads it."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
-from water_gee.files import write_bytes
+from water_gee.errors import TrainingError
+from water_gee.files import one_line, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,15 +22,60 @@ def write(folder: Path, rows: Sequence[Mapping[str, float]], best_epoch: int) ->
 
     Args:
         folder: Where.
-        rows: One an epoch: `epoch`, `loss`, `validation_iou`, `seconds`.
+        rows: One an epoch: `epoch`, `loss`, `validation_iou`, and what else is known of it.
         best_epoch: The epoch whose weights were kept.
     """
+    write_table(folder, rows)
+    write_bytes(folder / PNG, _picture(rows, best_epoch))
+
+
+def write_table(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write `history.csv` alone, as after each epoch."""
     text = io.StringIO()
     table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_bytes(folder / CSV, text.getvalue().encode())
-    write_bytes(folder / PNG, _picture(rows, best_epoch))
+
+
+class Events:
+    """TensorBoard's event file of a run; does nothing without a folder.
+
+    Args:
+        folder: Where; made if need be.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._writer: Any = None
+        if folder is not None:
+            from water_gee.training.backend import tf
+
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._writer = tf.summary.create_file_writer(str(folder))
+            except (OSError, tf.errors.OpError) as error:
+                raise TrainingError(
+                    f"cannot write TensorBoard's files into {folder}: {one_line(error)}"
+                ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Log an epoch's numbers, under their names."""
+        if self._writer is None:
+            return
+        from water_gee.training.backend import tf
+
+        with self._writer.as_default(step=int(row["epoch"])):
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
 
 
 def _picture(rows: Sequence[Mapping[str, float]], best_epoch: int) -> bytes:

@@ -1,52 +1,41 @@
-"""Tiles and labels to balanced samples, split by place.
+"""Tiles and labels to samples, water and land in balance.
 
-A sample is a pixel whose 7 x 7 window was observed whole. Samples are not cut out one by one:
-windows of many pixels go through the network at once, and every pixel in them carries a weight, 0
-where it is no sample. That is the same loss as on single 7 x 7 patches, at a fraction of the cost.
+A sample is a pixel whose window, 7 x 7 or what the network sees, was observed whole. Samples are
+not cut out one by one: every pixel of a tile carries a weight, 0 where it is no sample.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from water_gee.errors import FewCellsWarning, TrainingError
+from water_gee.errors import TrainingError
 from water_gee.imagery.recipe import FEATURES
 from water_gee.training.scaling import scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from water_gee.imagery.recipe import Recipe
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
 
 MARGIN = 3
-"""Pixels around a sample that the network sees: half of 7 x 7, less the centre."""
+"""Pixels around a sample that `pixel_cnn` sees: half of 7 x 7, less the centre. Tiles have as many
+all around; a network that sees farther has fewer samples in a tile."""
 
 NOT_OBSERVED = 255
 
 SHORE = 3
 """Land this near to water, in pixels, counts as much as water does: there the map is decided."""
 
-FEWEST_CELLS = 4
-"""With fewer cells than this, validation takes blocks inside cells."""
-
-VALIDATION_SHARE = 4
-"""One cell, or block, in so many validates."""
-
-DRAWS = 16
-"""Random choices of blocks, of which the fairest validates."""
-
-GAP = 7
-"""Pixels between training and validation blocks, so that no window is seen by both."""
-
 LEAST_LAND_WEIGHT = 0.1
+"""Of land far from water, however little water there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +47,14 @@ class Samples:
         features: float32 `(row, col, band)`, scaled, 0 where not observed; the margin included.
         water: uint8 `(row, col)` without the margin: 1 water, 0 land.
         weight: float32 `(row, col)`: 0 where a pixel is no sample.
+        stratum: uint8 `(row, col)`, codes of `strata.STRATA`; None where nobody asked.
     """
 
     name: str
     features: FloatArray
     water: ByteArray
     weight: FloatArray
+    stratum: ByteArray | None = None
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -71,6 +62,11 @@ class Samples:
         used = self.weight > 0
         water = int((used & (self.water == 1)).sum())
         return water, int(used.sum()) - water
+
+    @property
+    def margin(self) -> int:
+        """Pixels of features around the samples, on each side."""
+        return int(self.features.shape[0] - self.water.shape[0]) // 2
 
 
 def check_settings(recipe: Recipe, seed: int) -> None:
@@ -95,40 +91,56 @@ def check_classes(tiles: Sequence[Samples]) -> None:
         TrainingError: There is no water, or no land.
     """
     water, land = (sum(counts) for counts in zip(*(tile.counts for tile in tiles), strict=True))
+    check_counts(water, land, len(tiles))
+
+
+def check_counts(water: int, land: int, tiles: int) -> None:
+    """Refuse so many samples of water and of land where one is 0.
+
+    Raises:
+        TrainingError: There is no water, or no land.
+    """
     if water == 0:
         raise TrainingError(
-            f"no labelled water in {len(tiles)} tile(s): nothing can be learned; "
+            f"no labelled water in {tiles} tile(s): nothing can be learned; "
             "take a larger area, another season, or other labels"
         )
     if land == 0:
         raise TrainingError(
-            f"no labelled land in {len(tiles)} tile(s): nothing can be learned; "
+            f"no labelled land in {tiles} tile(s): nothing can be learned; "
             "take a larger area, or other labels"
         )
 
 
-def usable(features: FloatArray) -> npt.NDArray[np.bool_]:
+def usable(features: FloatArray, margin: int = MARGIN) -> BoolArray:
     """Say which pixels have a whole window.
 
     Args:
         features: float32 `(band, row, col)`, NaN where not observed.
+        margin: Pixels on each side of a pixel that belong to its window.
 
     Returns:
-        bool `(row - 6, col - 6)`.
+        bool `(row - 2 * margin, col - 2 * margin)`.
     """
     seen = np.asarray(np.isfinite(features).all(axis=0))
     height, width = seen.shape
-    rows = np.ones((height - 2 * MARGIN, width), bool)
-    for shift in range(2 * MARGIN + 1):
-        rows &= seen[shift : shift + height - 2 * MARGIN]
-    whole = np.ones((height - 2 * MARGIN, width - 2 * MARGIN), bool)
-    for shift in range(2 * MARGIN + 1):
-        whole &= rows[:, shift : shift + width - 2 * MARGIN]
+    rows = np.ones((height - 2 * margin, width), bool)
+    for shift in range(2 * margin + 1):
+        rows &= seen[shift : shift + height - 2 * margin]
+    whole = np.ones((height - 2 * margin, width - 2 * margin), bool)
+    for shift in range(2 * margin + 1):
+        whole &= rows[:, shift : shift + width - 2 * margin]
     return whole
 
 
 def samples(
-    name: str, features: FloatArray, labels: ByteArray, weight: FloatArray | None = None
+    name: str,
+    features: FloatArray,
+    labels: ByteArray,
+    weight: FloatArray | None = None,
+    *,
+    margin: int = MARGIN,
+    stratum: ByteArray | None = None,
 ) -> Samples:
     """Make a tile's samples, unbalanced: each counts 1, or its given weight.
 
@@ -137,25 +149,38 @@ def samples(
         features: float32 `(8, row, col)`, NaN where not observed.
         labels: uint8 `(row, col)`: 0 land, 1 water, 255 no label.
         weight: float32 `(row, col)`, how much each label is to be trusted; 1 where None.
+        margin: Pixels the network loses on each side; at least the 3 of a tile's margin.
+        stratum: uint8 `(row, col)`, what kind of ground each pixel is, where that is wanted.
 
     Raises:
-        TrainingError: Labels and features do not lie on one grid.
+        TrainingError: Labels and features do not lie on one grid, labels hold other codes, or the
+            tile is smaller than a window.
     """
     if features.shape[1:] != labels.shape:
         raise TrainingError(
             f"{name}: labels are {labels.shape}, features {features.shape[1:]}; "
             "make the labels of this tile again"
         )
-    if min(labels.shape) <= 2 * MARGIN:
-        raise TrainingError(f"{name}: a tile of {labels.shape} pixels has no whole 7 x 7 window")
-    inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    chosen = usable(features) & (labels[inner] != NOT_OBSERVED)
+    if min(labels.shape) <= 2 * margin:
+        side = 2 * margin + 1
+        raise TrainingError(
+            f"{name}: a tile of {labels.shape} pixels has no whole {side} x {side} window"
+        )
+    known = (labels <= 1) | (labels == NOT_OBSERVED)
+    if not known.all():
+        raise TrainingError(
+            f"{name}: labels hold {int(labels[~known][0])}, and not only 0 land, 1 water, "
+            "255 no label; make the labels of this tile again"
+        )
+    inner = (slice(margin, -margin), slice(margin, -margin))
+    chosen = usable(features, margin) & (labels[inner] != NOT_OBSERVED)
     given = np.ones_like(chosen, np.float32) if weight is None else weight[inner]
     return Samples(
         name,
         scaled(features),
         (labels[inner] == 1).astype(np.uint8),
         np.where(chosen, given, 0).astype(np.float32),
+        None if stratum is None else np.ascontiguousarray(stratum[inner]),
     )
 
 
@@ -169,172 +194,46 @@ def balanced(tiles: Sequence[Samples]) -> list[Samples]:
         TrainingError: There is no water, or no land.
     """
     check_classes(tiles)
-    near = [_near_water(tile) for tile in tiles]
-    water = sum(float(tile.weight[tile.water == 1].sum()) for tile in tiles)
-    shore = sum(
-        float(tile.weight[(tile.water == 0) & by].sum())
-        for tile, by in zip(tiles, near, strict=True)
-    )
-    far = sum(
-        float(tile.weight[(tile.water == 0) & ~by].sum())
-        for tile, by in zip(tiles, near, strict=True)
-    )
-    factor = float(np.clip((water - shore) / max(far, 1.0), LEAST_LAND_WEIGHT, 1.0))
-    return [
-        replace(
-            tile,
-            weight=np.where((tile.water == 0) & ~by, tile.weight * factor, tile.weight).astype(
-                np.float32
-            ),
-        )
-        for tile, by in zip(tiles, near, strict=True)
-    ]
+    water, shore, far = (sum(parts) for parts in zip(*map(masses, tiles), strict=True))
+    factor = land_factor(water, shore, far)
+    return [lighter(tile, factor) for tile in tiles]
 
 
-def _near_water(tile: Samples) -> npt.NDArray[np.bool_]:
+def masses(tile: Samples) -> tuple[float, float, float]:
+    """The weight of a tile's water, of its land near water, and of its other land."""
+    near = near_water(tile)
+    land = tile.water == 0
+    return (
+        float(tile.weight[~land].sum()),
+        float(tile.weight[land & near].sum()),
+        float(tile.weight[land & ~near].sum()),
+    )
+
+
+def land_factor(water: float, shore: float, far: float, land: float = 1.0) -> float:
+    """What land far from water is to be multiplied by, so that all land weighs `land` waters."""
+    return float(np.clip((land * water - shore) / max(far, 1.0), LEAST_LAND_WEIGHT, 1.0))
+
+
+def lighter(tile: Samples, factor: float) -> Samples:
+    """Multiply the weight of land far from water by a factor."""
+    far = (tile.water == 0) & ~near_water(tile)
+    weight = np.where(far, tile.weight * factor, tile.weight).astype(np.float32)
+    return replace(tile, weight=weight)
+
+
+def near_water(tile: Samples) -> BoolArray:
+    """Where water lies within `SHORE` pixels; water itself included."""
+    return _near((tile.water == 1) & (tile.weight > 0))
+
+
+def on_shore(tile: Samples) -> BoolArray:
+    """Where both water and land lie within `SHORE` pixels: the hard pixels."""
+    return near_water(tile) & _near((tile.water == 0) & (tile.weight > 0))
+
+
+def _near(mask: BoolArray) -> BoolArray:
     from scipy.ndimage import maximum_filter
 
-    water = ((tile.water == 1) & (tile.weight > 0)).astype(np.uint8)
-    return np.asarray(maximum_filter(water, size=2 * SHORE + 1, mode="constant") > 0)
-
-
-def split(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], list[Samples]]:
-    """Split into training and validation samples, by place.
-
-    Cells for validation are set aside whole: one in four, chosen by the seed, so that both parts
-    have water and land. With fewer than four cells, or where whole cells cannot be chosen so,
-    blocks of about 125 pixels are taken instead, 7 pixels away from those that train; where not
-    even blocks have both, what trains also validates. A `FewCellsWarning` says so.
-
-    Returns:
-        Training tiles and validation tiles; with blocks, the same tiles with other weights.
-    """
-    counts = [tile.counts for tile in tiles]
-    order = np.random.default_rng(seed).permutation(len(tiles))
-    if len(tiles) >= FEWEST_CELLS:
-        wanted = len(tiles) // VALIDATION_SHARE
-        for start in range(len(tiles)):
-            chosen = {int(order[(start + step) % len(tiles)]) for step in range(wanted)}
-            others = [index for index in range(len(tiles)) if index not in chosen]
-            if _both_classes([counts[index] for index in chosen]) and _both_classes(
-                [counts[index] for index in others]
-            ):
-                return [tiles[index] for index in others], [
-                    tiles[index] for index in sorted(chosen)
-                ]
-    training, validation = _split_blocks(tiles, seed)
-    if all(_both_classes([tile.counts for tile in part]) for part in (training, validation)):
-        how = (
-            f"validation takes blocks inside cells, {GAP} pixels apart from those that train, "
-            "instead of whole cells"
-        )
-    else:
-        training, validation = list(tiles), list(tiles)
-        how = "too little water or land to set any aside, so what trains also validates"
-    warnings.warn(f"{len(tiles)} cell(s): {how}", FewCellsWarning, stacklevel=2)
-    return training, validation
-
-
-def _both_classes(counts: Sequence[tuple[int, int]]) -> bool:
-    return all(sum(count[kind] for count in counts) > 0 for kind in (0, 1))
-
-
-def _split_blocks(tiles: Sequence[Samples], seed: int) -> tuple[list[Samples], list[Samples]]:
-    """Of some random choices of blocks, take the one that sets a quarter of the water aside."""
-    from scipy.ndimage import maximum_filter
-
-    water = sum(tile.counts[0] for tile in tiles)
-
-    def unfairness(blocks: Iterable[npt.NDArray[np.bool_]]) -> float:
-        held = sum(
-            int((block & (tile.water == 1) & (tile.weight > 0)).sum())
-            for tile, block in zip(tiles, blocks, strict=True)
-        )
-        return abs(held / max(1, water) - 1 / VALIDATION_SHARE)
-
-    draws = [
-        [_blocks(tile.weight.shape, generator) for tile in tiles]
-        for generator in (np.random.default_rng([seed, draw]) for draw in range(DRAWS))
-    ]
-    training, validation = [], []
-    for tile, inside in zip(tiles, min(draws, key=unfairness), strict=True):
-        around = maximum_filter(inside.astype(np.uint8), size=2 * GAP + 1, mode="constant") > 0
-        training.append(replace(tile, weight=np.where(around, 0, tile.weight).astype(np.float32)))
-        validation.append(replace(tile, weight=np.where(inside, tile.weight, 0).astype(np.float32)))
-    return training, validation
-
-
-def _blocks(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Mark one in four of the blocks, of about 125 pixels a side, that part a tile."""
-    height, width = shape
-    down, across = max(1, round(height / 125)), max(1, round(width / 125))
-    chosen = np.zeros(down * across, bool)
-    chosen[generator.permutation(chosen.size)[: max(1, chosen.size // VALIDATION_SHARE)]] = True
-    rows = np.minimum(np.arange(height) * down // height, down - 1)
-    cols = np.minimum(np.arange(width) * across // width, across - 1)
-    return np.asarray(chosen.reshape(down, across)[np.ix_(rows, cols)])
-
-
-@dataclass(frozen=True, slots=True)
-class Crops:
-    """Windows of tiles, turned and mirrored, for one step of training.
-
-    Args:
-        tiles: Where they come from.
-        side: Pixels a side of the windows' centres; the network sees 3 more all around.
-        batch: Windows a step.
-    """
-
-    tiles: Sequence[Samples]
-    side: int = 64
-    batch: int = 8
-    _water: list[npt.NDArray[np.uint32]] = field(init=False, repr=False, compare=False)
-    """Where each tile has water samples, as positions in the flattened tile; found once."""
-
-    def __post_init__(self) -> None:
-        found = [
-            np.flatnonzero((tile.water == 1) & (tile.weight > 0)).astype(np.uint32)
-            for tile in self.tiles
-        ]
-        object.__setattr__(self, "_water", found)
-
-    def draw(self, generator: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Draw one step's windows, every other one around a water sample.
-
-        Returns:
-            Features `(batch, side + 6, side + 6, band)`, water and weight `(batch, side, side)`.
-        """
-        every = range(len(self.tiles))
-        wet = [index for index in every if self._water[index].size]
-        drawn = []
-        for turn in range(self.batch):
-            pool = wet if turn % 2 == 0 and wet else every
-            index = pool[int(generator.integers(len(pool)))]
-            drawn.append(self._cut(index, generator, around_water=turn % 2 == 0))
-        features, water, weight = zip(*drawn, strict=True)
-        return np.stack(features), np.stack(water), np.stack(weight)
-
-    def _cut(
-        self, index: int, generator: np.random.Generator, *, around_water: bool
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        tile, water_at = self.tiles[index], self._water[index]
-        height, width = tile.weight.shape
-        side = min(self.side, height, width)
-        row, col = (int(generator.integers(size - side + 1)) for size in (height, width))
-        if around_water and water_at.size:
-            water_row, water_col = divmod(
-                int(water_at[int(generator.integers(water_at.size))]), width
-            )
-            shift = generator.integers(side, size=2)
-            row = int(np.clip(water_row - shift[0], 0, height - side))
-            col = int(np.clip(water_col - shift[1], 0, width - side))
-        seen = slice(row, row + side + 2 * MARGIN), slice(col, col + side + 2 * MARGIN)
-        core = slice(row, row + side), slice(col, col + side)
-        turns, mirror = int(generator.integers(4)), bool(generator.integers(2))
-        parts = [tile.features[seen], tile.water[core].astype(np.float32), tile.weight[core]]
-        turned = [np.rot90(part, turns) for part in parts]
-        features, water, weight = [part[::-1] if mirror else part for part in turned]
-        features = features.copy()
-        # Absolute height is no evidence of water anywhere else; relief is.
-        features[..., -1] += np.float32(generator.normal())
-        return features, np.ascontiguousarray(water), np.ascontiguousarray(weight)
+    size = 2 * SHORE + 1
+    return np.asarray(maximum_filter(mask.astype(np.uint8), size=size, mode="constant") > 0)
