@@ -58,6 +58,27 @@ def test_more_cells_than_can_be_judged_each_epoch_train():
     assert len(found.training) == 168
 
 
+def test_all_scenes_of_a_cell_go_with_it():
+    tiles = [tile(f"E{cell}@S{scene}", lake()) for cell in range(8) for scene in range(3)]
+    found = parted(tiles)
+    cells = [
+        {name.partition("@")[0] for name in part} for part in (found.training, found.validation)
+    ]
+    assert [len(each) for each in cells] == [6, 2]
+    assert not cells[0] & cells[1]
+    assert (len(found.training), len(found.validation)) == (18, 6)
+
+
+def test_scenes_of_one_cell_alone_are_split_by_the_same_blocks():
+    rng = np.random.default_rng(0)
+    tiles = [tile(f"E1@S{scene}", rng.integers(0, 2, (260, 260))) for scene in range(5)]
+    with pytest.warns(FewCellsWarning, match="blocks inside cells"):
+        found = parted(tiles)
+    inside = [found.validates(each).weight > 0 for each in tiles]
+    for each in inside[1:]:
+        np.testing.assert_array_equal(each, inside[0])
+
+
 def test_the_seed_alone_decides_the_split():
     tiles = wet_and_dry(17)
     names = [parted(tiles, seed).validation for seed in (0, 0, 1, 2, 3)]

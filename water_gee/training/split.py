@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from water_gee.errors import FewCellsWarning
+from water_gee.imagery.grid import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,11 +79,11 @@ class Split:
 def split(entries: Sequence[Entry], seed: int, read: Read, margin: int) -> Split:
     """Split tiles into training and validation, by place.
 
-    Cells for validation are set aside whole: one in four, at most 32, chosen by the seed, so that
-    both parts have water and land. With fewer than four cells, or where whole cells cannot be
-    chosen so, blocks of about 125 pixels are taken instead, apart from those that train by what a
-    network sees; where not even blocks have both, what trains also validates. A `FewCellsWarning`
-    says so.
+    Cells for validation are set aside whole, with all their scenes: one in four, at most 32, chosen
+    by the seed, so that both parts have water and land. With fewer than four cells, or where whole
+    cells cannot be chosen so, blocks of about 125 pixels are taken instead, apart from those that
+    train by what a network sees; where not even blocks have both, what trains also validates. A
+    `FewCellsWarning` says so.
 
     Args:
         entries: What the tiles hold; those without samples are left out.
@@ -94,8 +95,9 @@ def split(entries: Sequence[Entry], seed: int, read: Read, margin: int) -> Split
     names = [entry.name for entry in entries]
     chosen = _whole_cells(entries, seed)
     if chosen:
-        training = tuple(name for name in names if name not in chosen)
-        return Split(training, tuple(name for name in names if name in chosen), "cells")
+        held = [entry for entry in entries if place_of(entry.name) in chosen]
+        training = tuple(name for name in names if place_of(name) not in chosen)
+        return Split(training, _few(held, seed), "cells")
     found = _blocks(entries, seed, read, max(GAP, 2 * margin + 1))
     if found is not None:
         how = (
@@ -110,17 +112,22 @@ def split(entries: Sequence[Entry], seed: int, read: Read, margin: int) -> Split
 
 
 def _whole_cells(entries: Sequence[Entry], seed: int) -> set[str]:
-    """Cells to set aside; none where that cannot be done with both classes in both parts."""
-    if len(entries) < FEWEST_CELLS:
+    """Places to set aside; none where that cannot be done with both classes in both parts."""
+    ground: dict[str, tuple[int, int]] = {}
+    for entry in entries:
+        water, land = ground.get(place_of(entry.name), (0, 0))
+        ground[place_of(entry.name)] = water + entry.water, land + entry.land
+    if len(ground) < FEWEST_CELLS:
         return set()
-    order = np.random.default_rng(seed).permutation(len(entries))
-    wanted = min(len(entries) // VALIDATION_SHARE, MOST_VALIDATION)
-    totals = np.array([entry.counts for entry in entries]).sum(axis=0)
-    for start in range(len(entries)):
-        chosen = [entries[order[(start + step) % len(entries)]] for step in range(wanted)]
-        held = np.array([entry.counts for entry in chosen]).sum(axis=0)
+    names, counts = list(ground), np.array(list(ground.values()))
+    order = np.random.default_rng(seed).permutation(len(names))
+    wanted = min(len(names) // VALIDATION_SHARE, MOST_VALIDATION)
+    totals = counts.sum(axis=0)
+    for start in range(len(names)):
+        chosen = [int(order[(start + step) % len(names)]) for step in range(wanted)]
+        held = counts[chosen].sum(axis=0)
         if (held > 0).all() and (totals > held).all():
-            return {entry.name for entry in chosen}
+            return {names[index] for index in chosen}
     return set()
 
 
@@ -161,8 +168,8 @@ def _has_both(read: Read, part: Callable[[Samples], Samples], names: Sequence[st
 
 def blocks(tile: Samples, seed: int, draw: int) -> BoolArray:
     """Mark one in four of the blocks, of about 125 pixels a side, that part a tile."""
-    # A tile's blocks hang on its name alone, so that tiles can be read in any order.
-    generator = np.random.default_rng([seed, draw, *tile.name.encode()])
+    # They hang on the place's name alone: in whatever order tiles are read, and in all its scenes.
+    generator = np.random.default_rng([seed, draw, *place_of(tile.name).encode()])
     height, width = tile.weight.shape
     down, across = max(1, round(height / BLOCK)), max(1, round(width / BLOCK))
     chosen = np.zeros(down * across, bool)
