@@ -324,7 +324,12 @@ class _Run:
         from water_gee.mapping.styles import sidecar
         from water_gee.mapping.vectors import polygons
 
-        predict(self.model, self.tiles, self.map, probability=True, progress=self.progress)
+        wanted: dict[str, Any] = {"probability": True, "progress": self.progress}
+        if self.recipe is not None and self.recipe.composite == "scene":
+            # Tiles of single acquisitions lie over each other: what is mapped is their season.
+            predict(self.model, session.ensure(), self.map, aoi=self.area, **wanted)
+        else:
+            predict(self.model, self.tiles, self.map, **wanted)
         polygons(self.map, self.polygons)
         item = write_item(self.map, assets={"polygons": self.polygons})
         return [self.map, self.probability, self.polygons, item, sidecar(self.map)], {}

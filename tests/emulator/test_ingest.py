@@ -503,3 +503,22 @@ def test_one_bad_scene_leaves_those_before_it(folder, tmp_path):
     os.remove(bad / f"{NAME}_SR_B2.TIF")  # noqa: PTH107
     refused(folder, [good, bad])
     assert record_of(folder, ASSET).id == ASSET
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_sentinel_2_crop_goes_into_its_collection_and_its_classes_are_not_averaged(
+    folder, tmp_path, whole
+):
+    """One file alone made a folder of the collection's id, which no ImageCollection loads."""
+    path = tmp_path / "20200711T102031_20200711T102031_T48UXC.tif"
+    profile = {"driver": "GTiff", "height": 2, "width": 2, "count": 2, "dtype": "uint16"}
+    with rasterio.open(path, "w", crs="EPSG:32648", transform=TRANSFORM, **profile) as target:
+        target.write(np.array([[[1, 2], [3, 4]], [[6, 6], [4, 6]]], np.uint16))
+        target.descriptions = ("B3", "SCL")
+    collection = "COPERNICUS/S2_SR_HARMONIZED"
+    asset_id = collection if whole else f"{collection}/{path.stem}"
+    assert ingest(folder, [path], asset_id=asset_id) == [f"{collection}/{path.stem}"]
+    record = record_of(folder, f"{collection}/{path.stem}")
+    assert {band.name: band.policy for band in record.bands} == {"B3": "MEAN", "SCL": "SAMPLE"}
+    with Catalog.open(folder) as catalog:
+        assert catalog.record(collection).type == "IMAGE_COLLECTION"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from fractions import Fraction
 
 import pytest
 
 from water_gee.errors import RecipeError, RecipeMismatchError, UnknownSensorError
-from water_gee.imagery.recipe import FEATURES, Recipe, check_same
+from water_gee.imagery.recipe import FEATURES, MAY_DIFFER, Recipe, check_same
 
 
 def test_the_default_is_the_published_summer_recipe():
@@ -54,6 +56,80 @@ def test_the_digest_is_of_the_content_and_stays_between_versions():
     assert Recipe(years=2021).digest() != Recipe().digest()
 
 
+OLD = {
+    # As stores and models before `composite` and `harmonize` have it.
+    "sensors": ["landsat5", "landsat7"],
+    "years": [2003],
+    "months": [6, 7, 8],
+    "dem": "none",
+    "features": ["Blue", "Green", "Red", "NIR", "SWIR1", "mNDWI", "line", "elevation"],
+    "crs": "EPSG:4326",
+    "cell": 0.135,
+    "pixels": 501,
+    "margin": 3,
+}
+
+
+def test_a_recipe_of_before_there_were_other_composites_is_still_the_same():
+    old = Recipe.from_dict(OLD)
+    assert (old.composite, old.harmonize) == ("median", False)
+    assert old.to_dict() == OLD
+    now = Recipe(sensors=("landsat5", "landsat7"), years=2003, dem=None, composite="median")
+    assert old == now
+    text = json.dumps(OLD, sort_keys=True, separators=(",", ":"))
+    assert now.digest() == hashlib.sha256(text.encode()).hexdigest()
+    check_same(old, now, ("the old", "the new"))
+    for change in ({"composite": "mean"}, {"composite": "scene"}, {"harmonize": "ols"}):
+        assert now.replace(**change).digest() != now.digest()
+        with pytest.raises(RecipeMismatchError, match=next(iter(change))):
+            check_same(old, now.replace(**change), ("the old", "the new"))
+
+
+def test_what_is_not_usual_is_written_down_and_read_back():
+    recipe = Recipe(sensors=("landsat7", "landsat8"), composite="scene", harmonize=True)
+    plain = recipe.to_dict()
+    assert (plain["composite"], plain["harmonize"]) == ("scene", "ols")
+    assert Recipe.from_dict(plain) == recipe
+    assert all(isinstance(v, (str, int, float, list)) for v in plain.values())
+    assert recipe.replace(composite="median", harmonize="none") == Recipe(
+        sensors=("landsat7", "landsat8")
+    )
+
+
+def test_a_model_may_map_other_years_and_another_composite():
+    scenes, season = Recipe(composite="scene", years=2019), Recipe()
+    check_same(scenes, season, ("the model", "the store"), ignore=MAY_DIFFER)
+    other = season.replace(harmonize="rma")
+    with pytest.raises(RecipeMismatchError, match="harmonize: 'rma' / False"):
+        check_same(other, season, ("the model", "the store"), ignore=MAY_DIFFER)
+
+
+@pytest.mark.parametrize(
+    ("sensors", "both"),
+    [
+        (("landsat8", "sentinel2"), "landsat8 and sentinel2"),
+        (("hls_l30", "landsat9", "landsat5"), "landsat5 and hls_l30"),
+        (("sentinel2", "hls_s30"), "sentinel2 and hls_s30"),
+    ],
+)
+def test_sensors_of_different_processors_are_not_merged(sensors, both):
+    with pytest.raises(RecipeError, match=f"{both} come from different processors") as caught:
+        Recipe(sensors=sensors)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_made_to_be_merged_is():
+    assert Recipe(sensors=("hls_s30", "hls_l30")).sensors == ("hls_l30", "hls_s30")
+    every = ("landsat4", "landsat5", "landsat7", "landsat8", "landsat9")
+    assert Recipe(sensors=every, harmonize="rma").sensors == every
+
+
+@pytest.mark.parametrize("name", ["sentinel2", "hls_l30"])
+def test_only_landsats_are_harmonized(name):
+    with pytest.raises(RecipeError, match=f"brings TM and ETM.* and {name} is of another family"):
+        Recipe(sensors=(name,), harmonize=True)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -69,6 +145,8 @@ def test_the_digest_is_of_the_content_and_stays_between_versions():
         ({"cell": 0}, "cell"),
         ({"pixels": 0}, "pixels"),
         ({"margin": -1}, "margin"),
+        ({"composite": "best"}, "composite 'best': one of median, mean, scene"),
+        ({"harmonize": "roy"}, "harmonize 'roy': false, or one of ols, rma"),
         ({"sensors": ()}, "sensors"),
     ],
 )

@@ -48,6 +48,12 @@ DEMS: Mapping[str, Dem] = MappingProxyType(
 )
 """Elevation assets by id, with the band their own images have."""
 
+COLLECTIONS = ("COPERNICUS/S2_SR_HARMONIZED", "NASA/HLS/HLSL30/v002", "NASA/HLS/HLSS30/v002")
+"""Collections of Earth Engine whose images may be given as plain GeoTIFFs, one a file."""
+
+_QA_NAMES = ("QA", "SCL", "FMASK")
+"""Parts of the names of bands that hold codes, of which no mean can be taken."""
+
 _BAND_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -103,7 +109,10 @@ def raster_target(
             return Target(asset_id, {}, band=known.band)
         if asset_id == base and not many:
             return Target(asset_id, {}, in_collection=False, band=known.band)
+    if asset_id.startswith(tuple(f"{base}/" for base in COLLECTIONS)) and not many:
+        return Target(asset_id, {})
     record = catalog.record(asset_id)
+    many = many or asset_id in COLLECTIONS
     if many or (record is not None and record.type == IMAGE_COLLECTION):
         return Target(f"{asset_id}/{name}", {}, band="DEM" if dem else None)
     return Target(asset_id, {}, in_collection=False, band="DEM" if dem else None)
@@ -139,7 +148,7 @@ def open_raster_bands(path: Path, target: Target) -> Iterator[list[NewBand]]:
                 _dtype(path, dataset.dtypes[index - 1]),
                 _reader(dataset, index),
                 _nodata(dataset, index),
-                "SAMPLE" if "QA" in name.upper() else "MEAN",
+                "SAMPLE" if any(part in name.upper() for part in _QA_NAMES) else "MEAN",
             )
             for name, index in zip(names, indices, strict=True)
         ]

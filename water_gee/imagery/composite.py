@@ -14,6 +14,7 @@ import ee
 
 from water_gee.imagery import evidence as witnesses
 from water_gee.imagery import sensors as products
+from water_gee.imagery.observed import reflectances, says, says_none
 from water_gee.imagery.recipe import EVIDENCE as EVIDENCE
 from water_gee.imagery.sensors import COMMON_BANDS
 
@@ -65,7 +66,11 @@ def label_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
 
 
 def request_image(
-    recipe: Recipe, years: Iterable[int] | None = None, *, evidence: bool = False
+    recipe: Recipe,
+    years: Iterable[int] | None = None,
+    *,
+    evidence: bool = False,
+    scene: tuple[str, str] | None = None,
 ) -> ee.Image:
     """`tile_image` with 255 in every band where nothing was observed, and no mask.
 
@@ -77,11 +82,19 @@ def request_image(
         years: Other years than the recipe's.
         evidence: Whether to add `evidence.CARRIED`, which `evidence.unpack` reads. Features and
             label are the same with it; 255 is also a count, and SWIR2 may have gaps of its own.
+        scene: A sensor and the index of one of its images: that alone instead of the season.
     """
+    if scene is not None:
+        sensor = products.sensor(scene[0])
+        one = images(sensor).filter(ee.Filter.eq("system:index", scene[1]))
+        observations = one.map(_observe(sensor, recipe.harmonize, evidence))
+    else:
+        observations = _merged(recipe, _date_filter(recipe, years), _observe, evidence=evidence)
     if not evidence:
-        return tile_image(recipe, years).unmask(FILL, False)
-    observations = _merged(recipe, _date_filter(recipe, years), _observe, evidence=True)
-    composite = observations.select([*COMMON_BANDS, "SWIR2", WATER]).median()
+        features, label = _of_composite(recipe, _reduced(recipe, observations))
+        return features.addBands(label).unmask(FILL, False)
+    chosen = observations.select([*COMMON_BANDS, "SWIR2", WATER])
+    composite = _reduced(recipe, chosen)
     features, label = _of_composite(recipe, composite)
     swir2 = composite.select("SWIR2").toFloat()
     carried = swir2.addBands(witnesses.of_season(observations, WATER))
@@ -109,6 +122,20 @@ def scenes(
     return _merged(recipe, None if any_time else _date_filter(recipe, years), None)
 
 
+def boxes(area: Any) -> ee.Geometry:
+    """The boxes around an area's parts: a request need not carry every bend of a coast."""
+    parts = [part.envelope.exterior.coords[:] for part in getattr(area, "geoms", [area])]
+    return ee.Geometry.MultiPolygon([[part] for part in parts], None, False)
+
+
+def images(sensor: Sensor, recipe: Recipe | None = None) -> ee.ImageCollection:
+    """A sensor's images as the catalogue has them; of a recipe's years and months, where given."""
+    collection = ee.ImageCollection(sensor.collection)
+    if recipe is not None:
+        collection = collection.filter(_date_filter(recipe, None))
+    return collection
+
+
 def _merged(
     recipe: Recipe, when: Any, observe: Any, *, evidence: bool = False
 ) -> ee.ImageCollection:
@@ -119,7 +146,7 @@ def _merged(
         if when is not None:
             collection = collection.filter(when)
         if observe is not None:
-            collection = collection.map(observe(sensor, evidence))
+            collection = collection.map(observe(sensor, recipe.harmonize, evidence))
         collections.append(collection)
     merged: ee.ImageCollection = functools.reduce(lambda a, b: a.merge(b), collections)
     return merged
@@ -151,7 +178,7 @@ def _runs(months: tuple[int, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def _observe(sensor: Sensor, evidence: bool) -> Any:
+def _observe(sensor: Sensor, harmonize: bool | str, evidence: bool) -> Any:
     """What to map over a sensor's collection: scene -> observation."""
     low, high = sensor.valid
 
@@ -159,21 +186,25 @@ def _observe(sensor: Sensor, evidence: bool) -> Any:
         counts = scene.select(list(sensor.native_bands), list(COMMON_BANDS))
         qa = scene.select(sensor.qa_band)
         measured = counts.gte(low).And(counts.lte(high)).unmask(0, False)
-        usable = measured.reduce(ee.Reducer.min()).And(qa.bitwiseAnd(sensor.obscured).eq(0))
-        reflectance = counts.max(sensor.floor).multiply(sensor.scale).add(sensor.offset)
-        water = qa.bitwiseAnd(sensor.bit("water").mask).neq(0).rename(WATER)
+        usable = measured.reduce(ee.Reducer.min()).And(says_none(sensor, sensor.obscuring, qa))
+        reflectance = reflectances(counts, COMMON_BANDS, sensor, harmonize)
+        water = says(sensor, WATER, qa).rename(WATER)
         bands = reflectance.addBands(water)
         if evidence:
-            bands = bands.addBands(witnesses.of_scene(scene, sensor))
+            bands = bands.addBands(witnesses.of_scene(scene, sensor, harmonize))
         return bands.updateMask(usable)
 
     return observation
 
 
 def _features_and_label(recipe: Recipe, years: Iterable[int] | None) -> tuple[ee.Image, ee.Image]:
-    # One reduction for both. The median of zeros and ones is above 0.5 where more than half are
-    # ones: with an even count it is the mean of the middle two, and a tie gives 0.5.
-    return _of_composite(recipe, season(recipe, years).median())
+    # One reduction for both. Median and mean of zeros and ones are above 0.5 where more than half
+    # are ones: the median of an even count is the mean of the middle two, and a tie gives 0.5.
+    return _of_composite(recipe, _reduced(recipe, season(recipe, years)))
+
+
+def _reduced(recipe: Recipe, observations: Any) -> Any:
+    return observations.mean() if recipe.composite == "mean" else observations.median()
 
 
 def _of_composite(recipe: Recipe, composite: Any) -> tuple[ee.Image, ee.Image]:

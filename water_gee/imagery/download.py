@@ -35,7 +35,7 @@ from water_gee.imagery.store import NOT_OBSERVED, TileStore
 from water_gee.windows import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -124,17 +124,39 @@ def _fill(tiles: TileStore, area: Any, threads: int, progress: bool) -> None:
     if not cells:
         raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
     there = {row.cell for row in tiles.rows()}
+    sensors: dict[str, str] = {}
+    if tiles.recipe.composite == "scene":
+        with own_retries():
+            cells, sensors = _of_scenes(cells, tiles.recipe, area)
     missing = [cell for cell in cells if cell.id not in there]
-    LOG.info("%d cells, %d there: %s", len(cells), len(cells) - len(missing), tiles.recipe)
+    LOG.info("%d tiles, %d there: %s", len(cells), len(cells) - len(missing), tiles.recipe)
     if missing:
         with own_retries():
-            check_season(tiles.recipe, area)
-            _Download(tiles, threads, progress, len(cells)).run(missing)
+            if not sensors:
+                check_season(tiles.recipe, area)
+            _Download(tiles, threads, progress, len(cells), sensors).run(missing)
     asked = {cell.id for cell in cells}
     if all(row.state == "empty" for row in tiles.rows() if row.cell in asked):
         line = f"{tiles.path}: not one pixel was observed in {len(cells)} tiles, for clouds or fill"
         LOG.warning(line)
         warnings.warn(f"{line}; widen months, years or sensors", EmptyTileWarning, stacklevel=3)
+
+
+def _of_scenes(
+    cells: Sequence[Cell], recipe: Recipe, area: Any
+) -> tuple[list[Cell], dict[str, str]]:
+    """Cells times the acquisitions that reach them, and the sensor of each acquisition."""
+    from water_gee.imagery.acquisitions import acquisitions
+
+    check_season(recipe, area)
+    found = acquisitions(recipe, area, attempts)
+    pairs = [cell.of(each.name) for each in found for cell in cells if each.reaches(cell)]
+    if not pairs:
+        raise EmptySeasonError(
+            f"none of the {len(found)} images near the area reaches one of its {len(cells)} cells; "
+            "choose another area, or widen `months`, `years` or `sensors` in the recipe"
+        )
+    return pairs, {each.name: each.sensor for each in found}
 
 
 def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None) -> Recipe:
@@ -170,13 +192,9 @@ def check_season(recipe: Recipe, area: Any) -> None:
     Raises:
         EmptySeasonError: None; it says whether there is one at another time.
     """
-    import ee
-
     from water_gee.imagery import composite
 
-    # Boxes: a request need not carry every bend of a coast.
-    boxes = [part.envelope.exterior.coords[:] for part in getattr(area, "geoms", [area])]
-    region = ee.Geometry.MultiPolygon([[box] for box in boxes], None, False)
+    region = composite.boxes(area)
 
     def count(any_time: bool) -> int:
         scenes = composite.scenes(recipe, any_time=any_time).filterBounds(region)
@@ -221,13 +239,16 @@ class TilePixels:
     evidence: dict[str, npt.NDArray[np.float32]]
 
 
-def request_tile(cell: Cell, recipe: Recipe, image: Any = None) -> TilePixels:
+def request_tile(
+    cell: Cell, recipe: Recipe, image: Any = None, sensor: str | None = None
+) -> TilePixels:
     """Ask for one tile, once; in several requests, row by row, where it is too large for one.
 
     Args:
         cell: Which.
         recipe: Of the cell's lattice.
         image: `composite.request_image(recipe, evidence=True)`, where it is at hand.
+        sensor: Whose acquisition the cell is of, where it is of one.
 
     Returns:
         The tile. What of it lies beyond ±180 or ±90 is not asked for and not observed.
@@ -239,8 +260,10 @@ def request_tile(cell: Cell, recipe: Recipe, image: Any = None) -> TilePixels:
 
     part = cell.on_earth
     names = (*recipe.features, composite.WATER, *evidence.CARRIED)
-    asked = image if image is not None else composite.request_image(recipe, evidence=True)
-    strips = [request_pixels(asked, names, grid) for grid in _strips(cell, recipe, evidence.BYTES)]
+    scene = (sensor, cell.scene) if sensor is not None else None
+    if image is None:
+        image = composite.request_image(recipe, evidence=True, scene=scene)
+    strips = [request_pixels(image, names, grid) for grid in _strips(cell, recipe, evidence.BYTES)]
     pixels = np.concatenate(strips)
     features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
     mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
@@ -385,13 +408,15 @@ class _Download:
     threads: int
     progress: bool
     total: int
+    sensors: Mapping[str, str]
     image: Any = None
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Fetch tiles; see `download_tiles` for what it raises."""
         from water_gee.imagery import composite
 
-        self.image = composite.request_image(self.store.recipe, evidence=True)
+        if not self.sensors:
+            self.image = composite.request_image(self.store.recipe, evidence=True)
         stop = threading.Event()
         failures: dict[str, str] = {}
         bar = tqdm(
@@ -453,7 +478,8 @@ class _Download:
     def _fetch(self, cell: Cell, stop: threading.Event) -> TileRow:
         """Request and write one tile, in a thread."""
         began = time.monotonic()
-        tile = attempts(lambda: request_tile(cell, self.store.recipe, self.image), stop, cell.id)
+        recipe, sensor = self.store.recipe, self.sensors.get(cell.scene)
+        tile = attempts(lambda: request_tile(cell, recipe, self.image, sensor), stop, cell.id)
         row = self.store.write_tile(cell, tile.features, tile.mask, tile.evidence)
         LOG.info(
             "%s %s: %d water of %d observed, %.1f s",

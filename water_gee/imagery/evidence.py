@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ee
 import numpy as np
 
+from water_gee.imagery.observed import reflectances
 from water_gee.imagery.recipe import EVIDENCE
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ _VECTOR, _DEGREE = 30_000, 100
 _NO_ANGLE = -999
 
 
-def of_scene(scene: Any, sensor: Sensor) -> ee.Image:
+def of_scene(scene: Any, sensor: Sensor, harmonize: bool | str = False) -> ee.Image:
     """SWIR2's reflectance and the sun's place in one scene, each masked where it is not known."""
     low, high = sensor.valid
     native = sensor.native("SWIR2")
     # Scenes cropped to the bands of the features have none: `addBands` keeps one that is there.
     counts = scene.addBands(ee.Image.constant(0).selfMask().rename(native)).select([native])
     measured = counts.gte(low).And(counts.lte(high))
-    swir2 = counts.max(sensor.floor).multiply(sensor.scale).add(sensor.offset).updateMask(measured)
+    swir2 = reflectances(counts, ("SWIR2",), sensor, harmonize).updateMask(measured)
     image: ee.Image = swir2.rename("SWIR2").toFloat().addBands(_sun_of(scene, sensor))
     return image
 

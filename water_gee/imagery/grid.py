@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 _TOUCH = 1e-9
 """Degrees, a tenth of a millimetre: what reaches less far into a cell came from rounding."""
 
-_ID = re.compile(r"([EW])(\d+(?:\.\d+)?)_([NS])(\d+(?:\.\d+)?)")
+_ID = re.compile(r"([EW])(\d+(?:\.\d+)?)_([NS])(\d+(?:\.\d+)?)(?:@([\w-]+))?", re.ASCII)
+
+_SCENE = re.compile(r"[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,13 @@ class Cell:
         col: Cells from 0° E, growing eastward.
         row: Cells from 0° N, growing northward.
         lattice: What they are counted on.
+        scene: The acquisition that the tile is of, as its collection calls it; empty: the season.
     """
 
     col: int
     row: int
     lattice: Lattice = field(default=DEFAULT_LATTICE, compare=False)
+    scene: str = ""
 
     def __post_init__(self) -> None:
         if self.core.width < 1 or self.core.height < 1:
@@ -91,12 +95,27 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The lower left corner, for example `E106.650_N52.245`."""
+        """The lower left corner, for example `E106.650_N52.245`; of one scene with `@` and it."""
+        return f"{self.place}@{self.scene}" if self.scene else self.place
+
+    @property
+    def place(self) -> str:
+        """The id without scene: the same of all tiles on this ground."""
         digits = _digits(self.lattice.cell)
         return "_".join(
             f"{letters[position < 0]}{_decimal(abs(position) * self.lattice.cell, digits)}"
             for position, letters in ((self.col, "EW"), (self.row, "NS"))
         )
+
+    def of(self, scene: str) -> Cell:
+        """The same cell, of one scene.
+
+        Raises:
+            GridError: The scene's name cannot be part of an id.
+        """
+        if not _SCENE.fullmatch(scene):
+            raise GridError(f"scene {scene!r}: letters, digits, `_` and `-` make a name")
+        return Cell(self.col, self.row, self.lattice, scene)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -187,7 +206,7 @@ def cells_for(polygon: BaseGeometry, recipe: Recipe | None = None) -> Iterator[C
 
 
 def cell_from_id(cell_id: str, recipe: Recipe | None = None) -> Cell:
-    """The cell with an id such as `E106.650_N52.245`.
+    """The cell with an id such as `E106.650_N52.245`, or that and `@LC08_132023_20200701`.
 
     Raises:
         GridError: Not an id.
@@ -204,7 +223,12 @@ def cell_from_id(cell_id: str, recipe: Recipe | None = None) -> Cell:
             size = _decimal(lattice.cell, _digits(lattice.cell))
             raise TileOutsideGridError(f"{cell_id}: {number} is no multiple of {size} degrees")
         indices.append(exact.numerator)
-    return Cell(indices[0], indices[1], lattice)
+    return Cell(indices[0], indices[1], lattice, parts.group(5) or "")
+
+
+def place_of(cell_id: str) -> str:
+    """An id without its scene: what tiles of the same ground share, for splits by place."""
+    return cell_id.partition("@")[0]
 
 
 def _exists(col: int, row: int, lattice: Lattice) -> bool:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from water_gee.errors import RecipeError, RecipeMismatchError
+from water_gee.imagery.harmony import HARMONIES
 from water_gee.imagery.sensors import COMMON_BANDS, SENSORS, sensor
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ NO_DEM = "none"
 
 LATTICE_CRS = "EPSG:4326"
 
+COMPOSITES = ("median", "mean", "scene")
+"""What becomes of the observations: one tile a cell, or one a cell and acquisition."""
+
+MAY_DIFFER = ("years", "composite")
+"""What may differ between a model and what it maps: it has learned what a pixel looks like."""
+
+_LATER: dict[str, Any] = {"composite": "median", "harmonize": False}
+"""Fields that recipes did not always have, and what they meant then. Where they still mean it they
+are not written down, so that older stores and models have the recipes and digests they had."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -46,9 +57,14 @@ class Recipe:
         cell: Side of a cell in degrees.
         pixels: Pixels along a cell's side.
         margin: Pixels added on every side of a tile.
+        composite: `median` or `mean` of the season's clear observations, or `scene`: a tile for
+            each acquisition. Features of the season as a whole, which predict and deploy ask for,
+            are the median where this is `scene`.
+        harmonize: Whether TM and ETM+ are brought to OLI: `ols` or `rma`, the regression of
+            `harmony`; True is `ols`.
 
     Raises:
-        RecipeError: A field is out of range.
+        RecipeError: A field is out of range, or sensors that must not be merged.
         UnknownSensorError: A sensor that is not in the table.
     """
 
@@ -61,6 +77,8 @@ class Recipe:
     cell: float = 0.135
     pixels: int = 501
     margin: int = 3
+    composite: str = "median"
+    harmonize: bool | str = False
 
     def __post_init__(self) -> None:
         order = list(SENSORS)
@@ -80,6 +98,10 @@ class Recipe:
             raise RecipeError(f"pixels {self.pixels!r}: must be a whole number from 1 to 4096")
         if not (isinstance(self.margin, int) and 0 <= self.margin < self.pixels):
             raise RecipeError(f"margin {self.margin!r}: must be at least 0 and below `pixels`")
+        if self.composite not in COMPOSITES:
+            raise RecipeError(f"composite {self.composite!r}: one of {', '.join(COMPOSITES)}")
+        object.__setattr__(self, "harmonize", _harmony(self.harmonize))
+        _check_families(self.sensors, self.harmonize)
 
     @property
     def side(self) -> int:
@@ -92,8 +114,9 @@ class Recipe:
         return Fraction(str(self.cell)) / self.pixels
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe in types that JSON and TOML share."""
+        """The recipe in types that JSON and TOML share; later fields only where not as before."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain = {key: v for key, v in plain.items() if key not in _LATER or v != _LATER[key]}
         plain = {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
         return plain | {"dem": self.dem if self.dem is not None else NO_DEM}
 
@@ -143,7 +166,7 @@ def check_same(
     Raises:
         RecipeMismatchError: They differ; it names the fields and both values.
     """
-    left, right = a.to_dict(), b.to_dict()
+    left, right = _LATER | a.to_dict(), _LATER | b.to_dict()
     differences = {
         name: (left[name], right[name])
         for name in left
@@ -176,3 +199,30 @@ def _check_features(features: tuple[str, ...]) -> None:
     if unknown or len(set(features)) != len(features):
         what = f"{unknown[0]!r} is unknown" if unknown else "one is given twice"
         raise RecipeError(f"features: {what}; there are {', '.join(FEATURES)}")
+
+
+def _harmony(given: bool | str) -> bool | str:
+    if given is True:
+        return "ols"
+    if given is False or given == "none":
+        return False
+    if given not in HARMONIES:
+        raise RecipeError(f"harmonize {given!r}: false, or one of {', '.join(HARMONIES)}")
+    return given
+
+
+def _check_families(names: tuple[str, ...], harmonize: bool | str) -> None:
+    families: dict[str, str] = {}
+    for name in names:
+        families.setdefault(sensor(name).family, name)
+    if len(families) > 1:
+        raise RecipeError(
+            f"sensors: {' and '.join(families.values())} come from different processors and their "
+            "reflectances are not alike; take one family, or hls_l30 with hls_s30, which are made "
+            "to be merged"
+        )
+    if harmonize and "landsat" not in families:
+        raise RecipeError(
+            f"harmonize {harmonize!r}: it brings TM and ETM+ of Landsat to OLI, and {names[0]} is "
+            "of another family; leave it out"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 
 from water_gee import indices, raster
 from water_gee.errors import RasterError, StoreError
-from water_gee.imagery.recipe import Recipe, check_same
+from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
 from water_gee.imagery.store import LABELS, LAND, NOT_OBSERVED, WATER, TileStore
 from water_gee.mapping import maps, references
 from water_gee.mapping.ground import There
@@ -384,7 +384,7 @@ def of_model(name: str, model: TrainedModel | Path, ground: Ground, threshold: f
     trained = resolve(model)
     recipe = ground.store.recipe if ground.store is not None else Recipe()
     where = (str(name), f"the store {ground.chart.path}")
-    check_same(trained.recipe, recipe, where, ignore=("years",))
+    check_same(trained.recipe, recipe, where, ignore=MAY_DIFFER)
     classifier = Classifier(trained.network)
 
     def read(there: There) -> Floats:

@@ -16,7 +16,7 @@ from rasterio.io import MemoryFile
 
 from water_gee import raster, vrt
 from water_gee.errors import AoiError, RasterError, StoreError
-from water_gee.imagery.recipe import Recipe, check_same
+from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
 from water_gee.imagery.store import TileStore
 from water_gee.mapping import composed
 from water_gee.pipeline import FileReader
@@ -75,13 +75,13 @@ def opened(
         source: A tile store or its folder; a GeoTIFF with one band for each feature; several on
             one grid, of which later ones lie over earlier ones; the folder of an emulator's
             catalogue; or a session.
-        recipe: What the features must have been made with; years may differ.
+        recipe: What the features must have been made with; years and composite may differ.
         halo: Pixels around the area that the network sees.
         aoi: The area to be composed, for a catalogue or a session.
         years: Other years than the recipe's, for a catalogue or a session.
 
     Raises:
-        StoreError: No store there, or an empty one.
+        StoreError: No store there, an empty one, or one with a tile for each acquisition.
         RecipeMismatchError: A store of another recipe.
         RasterError: A file that cannot be read, has other bands, or does not fit the others.
         AoiError: No area, or one for files, which have their own.
@@ -154,7 +154,13 @@ def _checked(path: Path, recipe: Recipe) -> raster.Header:
 
 def _tiles(store: TileStore, recipe: Recipe) -> tuple[list[Piece], Grid, Window, float | None]:
     """The tiles of a store: margins first, so that none covers a neighbour's own pixels."""
-    check_same(recipe, store.recipe, ("the model", f"the store {store.path}"), ignore=("years",))
+    check_same(recipe, store.recipe, ("the model", f"the store {store.path}"), ignore=MAY_DIFFER)
+    if store.recipe.composite == "scene":
+        raise StoreError(
+            f"the store {store.path} has a tile for each acquisition, which lie over each other; "
+            "map the season instead: give the catalogue or session and an area, or a store of the "
+            "same recipe with composite='median'"
+        )
     cells = store.cells()
     if not cells:
         raise StoreError(f"the store {store.path} has no observed tile; download some first")
