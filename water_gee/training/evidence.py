@@ -1,8 +1,9 @@
-"""What the bands alone say of water, pixel by pixel, without asking the QA band.
+"""What speaks for water and against it, pixel by pixel, each witness on its own.
 
-The three tests for open water are those of USGS' Dynamic Surface Water Extent (Jones 2019, Remote
-Sensing 11(4), 374); SWIR2 is not among the features, and SWIR1 stands in for it. Its two tests for
-partial water are not used. The thresholds for snow, slope and stillness are our own.
+Every witness gives log-odds in nats, positive for water, and they add up as independent ones do
+(weights of evidence: F. Agterberg, G. Bonham-Carter, D. Wright 1990). The weights of spectrum and
+QA bit are a logistic regression's on hand-labelled chips of Harmonized Landsat and Sentinel-2 (42
+chips, 26 places), rounded; those of terrain, snow, brightness and shadow are our own.
 """
 
 from __future__ import annotations
@@ -13,92 +14,229 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from water_gee import indices
 from water_gee.imagery.composite import ELEVATION_UNIT
+from water_gee.training import shadows, terrain
 
 if TYPE_CHECKING:
-    from water_gee.training.scaling import FloatArray
+    from collections.abc import Mapping
 
+    from water_gee.training.methods import Tile
+
+FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-MNDWI_WATER = 0.124
-"""DSWE test 1: MNDWI above this."""
+WITNESSES = ("spectrum", "qa", "brightness", "snow", "terrain", "shadow")
+"""Those heard here, in order; `correction` adds the network."""
 
-STEEP = 0.15
-"""Rise over run above which a pixel is no water: lakes are level."""
+# ------------------------------------------------------------------ spectrum
 
-STEEPER = 0.2
+WETNESS, TESTS, OPEN = 1.7, 0.34, 0.3
+"""Log-odds of 1 of MNDWI + NDWI, of one DSWE test passed, and of neither."""
 
-PIXEL_METERS = 30.0
+WETNESS_RANGE = (-1.5, 1.0)
+
+CLEAR_WATER = np.array([0.02, 0.015, 0.01, 0.004], np.float32)
+"""Reflectance (Blue, Green, Red, NIR) of the darkest ground there is, seen through clear air: deep
+lakes and deep shade. What the darkest pixels of a tile reflect above it is haze (dark object
+subtraction: P. Chavez 1988, Remote Sensing of Environment 24)."""
+
+SCATTERING = np.array([1.0, 0.73, 0.54, 0.31], np.float32)
+"""Haze of each band at most, relative to Blue: wavelength to the power -2, that of hazy air in
+Chavez' table. Turbid water, whose excess grows towards red, is so not taken for haze."""
+
+DARKEST = 0.1
+"""Percentile of a tile that stands for its darkest ground."""
+
+DARK_SWIR1 = 0.05
+"""Air scatters nothing at 1.6 micrometres: where the darkest ground is brighter than this there,
+the tile has no dark object, and its haze is unknown."""
+
+# ------------------------------------------------------------------ QA bit
+
+ONCE_WATER, ONCE_LAND = 1.2, 0.0
+"""Log-odds of the bit of one observation: where it says water it is mostly right; what it misses
+it misses for a reason that is in the pixel."""
+
+ALWAYS_WATER, ALWAYS_LAND = 2.0, -1.5
+"""Log-odds of `MANY` clear observations or more that agree."""
+MANY = 3
+
+# ------------------------------------------------------------------ what is no water at all
+
+BRIGHT_NIR, PER_NIR = 0.2, -20.0
+"""Water reflects less than this in the near infrared; log-odds of 1 beyond."""
+
+SNOW = -4.0
+SNOW_NIR, SNOW_GREEN, SNOW_WHITE = 0.15, 0.2, 0.65
+"""Near infrared and green of snow at least, and their ratio: turbid water is never as white (own;
+the other tests are SNOMAP's: D. Hall, G. Riggs, V. Salomonson 1995)."""
+
+LEVEL, PER_SLOPE, SLOPE_MOST = 0.15, -20.0, -4.0
+"""Descent to the lowest neighbour, in metres a metre, that water may have, log-odds of 1 beyond,
+and at most. Descent, not slope: banks rise above a river, and it lies level between them."""
+
+LOW, PER_METRE, HIGH_MOST = 30.0, -0.1, -1.5
+"""Metres above drainage up to which ground may be a lake, log-odds of a metre beyond, at most."""
+
+SHADE, SHADED_FALL = -1.5, 0.03
+"""Log-odds where the sun does not reach ground that descends more than this."""
+UNLIT = 0.1
+"""Cosine between sun and ground's normal below which it does not reach."""
+
+CLOUD_SHADOW = -2.5
+
+LIMIT = 6.0
+"""No sum is believed beyond this."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Pixels of a tile that are sure, whatever the QA band says.
+class Weighed:
+    """What the witnesses say of a tile.
 
     Attributes:
-        water: bool `(row, col)`: every test for open water holds, here and all around.
-        land: bool `(row, col)`: none holds, here and all around, or it is snow or a steep slope.
+        parts: Witness -> float32 `(row, col)`: log-odds, 0 where it has nothing to say.
+        observed: bool `(row, col)`: pixels with features and a QA label.
+        shadows: Where clouds throw shadows, if that could be told.
+        haze: float32 `(4,)`: what was taken off Blue, Green, Red and NIR.
     """
 
-    water: BoolArray
-    land: BoolArray
+    parts: Mapping[str, FloatArray]
+    observed: BoolArray
+    shadows: shadows.Shadows | None
+    haze: FloatArray
+
+    @property
+    def log_odds(self) -> FloatArray:
+        """Their sum, float32 `(row, col)`, NaN where not observed."""
+        total = np.sum(list(self.parts.values()), axis=0)
+        kept = np.where(self.observed, np.clip(total, -LIMIT, LIMIT), np.nan)
+        return np.asarray(kept, np.float32)
 
 
-def gather(features: FloatArray, qa: npt.NDArray[np.uint8]) -> Evidence:
-    """Find the sure pixels of a tile.
+def weigh(tile: Tile) -> Weighed:
+    """Hear every witness about a tile.
+
+    Without SWIR2 among the tile's evidence SWIR1 stands in for it; without counts the QA label
+    counts as one observation; without the sun's position there is no shade, and without an
+    elevation model no terrain.
 
     Args:
-        features: float32 `(8, row, col)`, the eight features in order, NaN where not observed.
-        qa: uint8 `(row, col)`: 0, 1, 255. What the QA band calls water is sure land only where it
-            is snow or steep.
-
-    Returns:
-        Both masks; a pixel may be in neither.
+        tile: Features, QA label, and what else is known.
     """
-    observed = (qa != 255) & np.isfinite(features).all(axis=0)
-    blue, green, red, nir, swir, mndwi, line, elevation = np.nan_to_num(features)
-    wet = mndwi > MNDWI_WATER
-    visible = green + red > nir + swir
-    # AWEsh (Feyisa et al. 2014) with SWIR1 in place of SWIR2.
-    awesh = blue + 2.5 * green - 1.5 * (nir + swir) - 0.25 * swir > 0
-    snow = (mndwi > 0.15) & (nir > 0.11) & (green > 0.1) & (nir > 0.6 * green) & (blue > 0.8 * red)
-    slope = steepness(elevation)
-    open_water = wet & visible & awesh & ~snow & (slope < STEEP)
-    dry = (~wet & ~visible & ~awesh) | snow
-    solid = snow | (slope > STEEPER)
-    quiet = _mean((mndwi > -0.05) | (line > 0.35), 3) == 0
-    land = (
-        (_mean(dry & observed, 1) > 0.99) & ((qa == 0) | quiet | solid) & ((mndwi < -0.05) | solid)
-    )
-    water = _mean(open_water & observed, 1) > 0.99
-    return Evidence(water & observed, land & observed & ~water)
+    observed = (tile.qa != 255) & np.isfinite(tile.features).all(axis=0)
+    known = np.where(observed, tile.features, np.nan).astype(np.float32)
+    haze = haze_of(known)
+    blue, green, red, nir = np.maximum(known[:4] - haze[:, np.newaxis, np.newaxis], 1e-3)
+    swir1 = np.maximum(known[4], 1e-3)
+    swir2 = tile.evidence.get("SWIR2", swir1)
+    swir2 = np.where(np.isfinite(swir2), np.maximum(swir2, 1e-3), swir1)
+    sun = _sun(tile)
+    cast = shadows.find(known[3], known[4], tile.pixel, sun[0] if sun else None)
+    parts = {
+        "spectrum": _spectrum(blue, green, red, nir, swir1, swir2),
+        "qa": _qa(tile),
+        "brightness": PER_NIR * np.clip(nir - BRIGHT_NIR, 0, None),
+        "snow": SNOW * is_snow(blue, green, red, nir, swir1),
+        "terrain": _terrain(tile, sun),
+        "shadow": CLOUD_SHADOW * cast.zone if cast else np.zeros(observed.shape),
+    }
+    shown = {
+        name: np.where(observed, np.nan_to_num(part), 0).astype(np.float32)
+        for name, part in parts.items()
+    }
+    return Weighed(shown, observed, cast, haze)
 
 
-def steepness(elevation: FloatArray) -> FloatArray:
-    """Rise over run, by Horn's 3 x 3 differences (Horn 1981).
+def haze_of(features: FloatArray) -> FloatArray:
+    """Reflectance that the air adds to Blue, Green, Red and NIR.
 
     Args:
-        elevation: The feature: metres / 4000, `(row, col)`. Columns count as 30 m apart like rows;
-            away from the equator they are closer, and east-west slopes come out too gentle there
-            (by 0.62 at 52 degrees; the thresholds were set so).
+        features: float32 `(band, row, col)`, the first five Blue, Green, Red, NIR, SWIR1; NaN where
+            not observed.
 
     Returns:
-        float32 `(row, col)`; 0 where there is no elevation model.
+        float32 `(4,)`; 0 for surface reflectance whose air was taken out, and for tiles without
+        dark ground.
     """
-    z = np.pad(elevation * ELEVATION_UNIT, 1, mode="edge")
-    run = 8 * PIXEL_METERS
-    east = (z[:-2, 2:] + 2 * z[1:-1, 2:] + z[2:, 2:]) - (
-        z[:-2, :-2] + 2 * z[1:-1, :-2] + z[2:, :-2]
+    bands = features[:5].reshape(5, -1)
+    bands = bands[:, np.isfinite(bands).all(axis=0)]
+    if not bands.size:
+        return np.zeros(4, np.float32)
+    darkest = np.percentile(bands, DARKEST, axis=1)
+    if darkest[4] > DARK_SWIR1:
+        return np.zeros(4, np.float32)
+    excess = np.maximum(darkest[:4] - CLEAR_WATER, 0)
+    return np.asarray(np.minimum(excess, excess[0] * SCATTERING), np.float32)
+
+
+def is_snow(
+    blue: FloatArray, green: FloatArray, red: FloatArray, nir: FloatArray, swir1: FloatArray
+) -> BoolArray:
+    """Snow and ice, bool: white from blue to near infrared, dark at 1.6 micrometres."""
+    return np.asarray(
+        (indices.mndwi(green, swir1) > 0.4)
+        & (nir > SNOW_NIR)
+        & (green > SNOW_GREEN)
+        & (nir > SNOW_WHITE * green)
+        & (blue > 0.8 * red)
     )
-    south = (z[2:, :-2] + 2 * z[2:, 1:-1] + z[2:, 2:]) - (
-        z[:-2, :-2] + 2 * z[:-2, 1:-1] + z[:-2, 2:]
+
+
+def _spectrum(
+    blue: FloatArray,
+    green: FloatArray,
+    red: FloatArray,
+    nir: FloatArray,
+    swir1: FloatArray,
+    swir2: FloatArray,
+) -> FloatArray:
+    wet = indices.mndwi(green, swir1) + indices.ratio(green, nir)
+    passed = indices.dswe_passed(blue, green, red, nir, swir1, swir2).astype(np.float32)
+    return np.asarray(WETNESS * np.clip(wet, *WETNESS_RANGE) + TESTS * passed + OPEN, np.float32)
+
+
+def _qa(tile: Tile) -> FloatArray:
+    """The QA label, or how often its bit was set in the season."""
+    bit = np.where(tile.qa == 1, 1.0, 0.0)
+    once = np.where(bit == 1, ONCE_WATER, ONCE_LAND)
+    if not {"water_count", "clear_count"} <= set(tile.evidence):
+        return np.asarray(once, np.float32)
+    clear, water = tile.evidence["clear_count"], tile.evidence["water_count"]
+    counted = np.isfinite(clear) & np.isfinite(water) & (clear > 0)
+    share = np.where(counted, water / np.where(counted, clear, 1), bit)
+    many = np.where(counted, np.minimum(clear / MANY, 1), 0)
+    said = np.where(
+        share > 0.5,
+        ONCE_WATER + many * (ALWAYS_WATER - ONCE_WATER),
+        ONCE_LAND + many * (ALWAYS_LAND - ONCE_LAND),
     )
-    return np.asarray(np.hypot(east / run, south / run), np.float32)
+    # Half the observations against half is no evidence at all.
+    return np.asarray(said * np.abs(2 * share - 1), np.float32)
 
 
-def _mean(mask: BoolArray, radius: int) -> FloatArray:
-    """Share of a square neighbourhood that is set."""
-    from scipy.ndimage import uniform_filter
+def _sun(tile: Tile) -> tuple[float, float] | None:
+    """Mean azimuth and height of the sun over a tile, degrees."""
+    if not {"sun_azimuth", "sun_elevation"} <= set(tile.evidence):
+        return None
+    found = (tile.evidence["sun_azimuth"], tile.evidence["sun_elevation"])
+    azimuth, height = (band[np.isfinite(band)] for band in found)
+    if not azimuth.size or not height.size:
+        return None
+    turn = np.radians(azimuth.astype(np.float64))
+    mean = np.degrees(np.arctan2(np.sin(turn).mean(), np.cos(turn).mean())) % 360
+    return float(mean), float(height.mean())
 
-    share = uniform_filter(mask.astype(np.float64), size=2 * radius + 1, mode="nearest")
-    return np.asarray(np.round(share, 9), np.float32)
+
+def _terrain(tile: Tile, sun: tuple[float, float] | None) -> FloatArray:
+    metres = np.nan_to_num(tile.features[7]) * ELEVATION_UNIT
+    if float(metres.max() - metres.min()) < 1:
+        return np.zeros(metres.shape, np.float32)
+    falls = terrain.descent(metres, tile.pixel)
+    said = np.clip(PER_SLOPE * (falls - LEVEL), SLOPE_MOST, 0)
+    above = terrain.height_above_drainage(metres, tile.pixel)
+    said = said + np.clip(PER_METRE * (above - LOW), HIGH_MOST, 0)
+    if sun is not None:
+        lit = terrain.illumination(metres, tile.pixel, *sun)
+        said = said + SHADE * ((lit < UNLIT) & (falls > SHADED_FALL))
+    return np.asarray(said, np.float32)
