@@ -119,8 +119,9 @@ def _houses(site: Site, rng: np.random.Generator) -> Cover:
 
 def _raise_towers(town: Cover, tower: Mask, inside: Mask) -> None:
     """Lay the shade of towers 40 m high away from the late-morning sun, to the north-north-west."""
+    walls = tower.astype(np.float32)
     for down, right in ((-1, 0), (-1, -1), (-2, -1), (-3, -1)):
-        shade = shifted(tower, down, right) & ~tower & inside
+        shade = (shifted(walls, down, right) > 0) & ~tower & inside
         town[shade] = CODE["building shade"]
 
 

@@ -36,6 +36,9 @@ OBSCURED = 0b11111
 TARGET = (0.71, 0.78)
 """Between which the seasonal label's IoU with the truth is drawn; errors are scaled to meet it."""
 
+BLUR = 0.42
+"""Standard deviation of the sensor's point spread in pixels."""
+
 _MOST_WRONG = 0.42
 """Share of a place's pixels that may be wrong, unless the target cannot be met otherwise."""
 
@@ -124,6 +127,7 @@ def look(
     *,
     once: bool = True,
     spoilt: Mask | None = None,
+    mixed: bool = False,
 ) -> Look:
     """Prepare one acquisition's water bit.
 
@@ -134,12 +138,14 @@ def look(
         rng: Where chance comes from.
         once: Whether clouds make errors that do not come back.
         spoilt: Where alone it may err; None: everywhere.
+        mixed: Whether the water is seen through the sensor's blur.
     """
     shape = ground.water.shape
     clear = seen & ~(sky.is_cloud | sky.is_dilated | sky.is_shadow | sky.is_cirrus)
     chance = rng.standard_normal(shape, dtype=np.float32)
     drift = noise.fractal(shape, rng, slope=1.0, coarsest=24, finest=4)
-    base = ground.water + np.float32(0.06) * chance >= 0.5
+    seen_water = filters.smooth(ground.water, BLUR) if mixed else ground.water
+    base = seen_water + np.float32(0.06) * chance >= 0.5
     unseen = (sky.shadow > 0.3) & ~sky.is_shadow & (drift > 0.1)
     rim = filters.grow(sky.is_dilated) & ~sky.is_dilated & (chance > 1.9)
     passing = (unseen | rim) & seen if once else np.zeros(shape, dtype=bool)

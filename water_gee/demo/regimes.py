@@ -38,6 +38,8 @@ class Regime:
         world: The ground.
         weather: The clouds.
         schedule: The acquisitions.
+        mixed: Whether the QA sees water through the sensor's blur, so that it errs at every mixed
+            pixel, and not only in places.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Regime:
     world: World = PLAIN
     weather: Weather = FAIR
     schedule: tuple[Acquisition, ...] = field(default=SUMMER, repr=False)
+    mixed: bool = False
 
 
 NONE = Regime("", "all ordinary kinds of error, few of each", ORDINARY, TARGET)
@@ -91,7 +94,9 @@ REGIMES: dict[str, Regime] = {
             "thin river",
             "rivers of half a pixel to two pixels are broken, or drawn too wide",
             {"narrow": 0.2, "shore": 0.2},
-            world=World(lakes=0.004, widest=170, broadest=60, narrowest=14),
+            target=(0.56, 0.66),
+            world=World(lakes=0.004, widest=330, broadest=60, narrowest=15),
+            mixed=True,
         ),
         Regime(
             "burnt",

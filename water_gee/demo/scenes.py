@@ -167,16 +167,17 @@ def _look(ground: Ground, view: View, seed: int, regime: Regime) -> quality.Look
         noise.generator(seed, f"look {view.facts.product}"),
         once=regime is NONE,
         spoilt=oversight.left_over(view.sky, weather, ground.water >= 0.5) if overlooks else None,
+        mixed=regime.mixed,
     )
 
 
 def _spoilt_share(looks: Sequence[quality.Look]) -> Field | None:
     """Share of the clear observations that clouds spoil; None where that is no matter."""
-    if looks[0].spoilt is None:
+    spoilt = [one.spoilt & one.clear for one in looks if one.spoilt is not None]
+    if not spoilt:
         return None
-    spoilt = np.sum([one.spoilt & one.clear for one in looks], axis=0, dtype=np.float32)
     clear = np.sum([one.clear for one in looks], axis=0, dtype=np.float32)
-    out: Field = (spoilt / np.maximum(clear, 1)).astype(np.float32)
+    out: Field = (np.sum(spoilt, axis=0) / np.maximum(clear, 1)).astype(np.float32)
     return out
 
 
@@ -238,8 +239,8 @@ def _spread(rng: np.random.Generator) -> Field:
     down, right = rng.normal(0, 0.10, size=2)
     step = np.arange(-1, 2)
     kernel = np.outer(
-        np.exp(-((step - down) ** 2) / (2 * 0.42**2)),
-        np.exp(-((step - right) ** 2) / (2 * 0.42**2)),
+        np.exp(-((step - down) ** 2) / (2 * quality.BLUR**2)),
+        np.exp(-((step - right) ** 2) / (2 * quality.BLUR**2)),
     )
     out: Field = (kernel / kernel.sum()).astype(np.float32)
     return out

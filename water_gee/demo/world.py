@@ -61,8 +61,7 @@ class Weather:
 
     Attributes:
         clouds: Share of cloud, relative to that of the schedule.
-        over: What the same clouds come back to: hills, or land beside lakes, as the wind from
-            the water keeps the air above it clear; None: nothing.
+        over: What the same clouds come back to: hills, or the shores of lakes; None: nothing.
         soft: How wide clouds' fringes are, relative to those of the season without a regime.
         missed_shadow: Share of the clouds' shadows that the QA does not mark.
         missed_fringe: Whether the QA marks only the thick middle of clouds.
