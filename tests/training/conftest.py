@@ -26,4 +26,4 @@ def small_store(tmp_path, small_recipe):
 def quick(monkeypatch):
     """Two steps where the package takes dozens: enough to see whether runs repeat."""
     monkeypatch.setattr("water_gee.training.fit.STEPS", 2)
-    monkeypatch.setattr("water_gee.training.labels.ROUNDS", (2, 1))
+    monkeypatch.setattr("water_gee.training.correction.STEPS", (2, 1))
