@@ -99,7 +99,7 @@ def sorted_out(given: Any) -> Iterator[Sources]:
                 _put(models, rasters, name if name is not None else "model", source)
                 continue
             path = Path(source)
-            if path.is_dir():
+            if path.is_dir() or not (path.exists() or path.suffix):
                 if store is not None:
                     raise StoreError(f"{path} is a second store; give one, and its folders")
                 store = files.enter_context(TileStore.open(path))
