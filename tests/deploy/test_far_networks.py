@@ -65,7 +65,8 @@ def emulated(tmp_path_factory):
     generator = np.random.default_rng(7)
     values = CENTER[:, None, None] + SCALE[:, None, None] * generator.normal(size=(8, 40, 42))
     values = values.astype(np.float32)
-    values[3, 3, 30] = values[0, 2, 38] = np.nan
+    values[3, 18, 24] = values[0, 2, 38] = np.nan
+    values[:, 20, 3:5] = np.nan  # too far from most pixels to matter
     with Emulated(tmp_path_factory.mktemp("far"), values) as service:
         yield service
 
@@ -95,7 +96,7 @@ def test_every_form_says_what_keras_says_and_masks_as_maps_do(emulated, image, n
     inner = np.s_[around:-around, around:-around]
     water, probability = (part[inner] for part in classify(network, emulated.values))
     seen = np.isfinite(probability)
-    assert 10 < (~seen).sum() < 100
+    assert 49 <= (~seen).sum() < 100
     np.testing.assert_array_equal(np.isfinite(found[inner][..., 1]), seen)
     np.testing.assert_allclose(found[inner][seen][:, 1], probability[seen], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found[inner][seen][:, 0], water[seen])
@@ -108,8 +109,16 @@ def test_the_whole_far_network_is_keras_in_the_form_that_is_chosen(emulated, ima
     assert expected.shape == (10, 12)
     found = emulated.fetch(build_ee.to_ee(network, image))[15:-15, 15:-15, 1]
     agreement = parity.agree(expected, found, 1e-5, "both")
-    assert agreement.pixels > 20
+    assert agreement.pixels == 10 * 12 - 7 * 6  # the hole's 7 x 7, a column of it outside
     assert agreement.undecided > 10
+
+
+def test_a_bare_network_is_masked_where_one_pixel_of_its_window_is(emulated, image):
+    network = undecided(small_context())
+    found = emulated.fetch(build_ee.to_ee(network, image, form="kernels"))[9:-9, 9:-9, 1]
+    expected = parity.keras_probability(network, emulated.values)
+    assert np.isnan(expected).sum() > 300
+    parity.agree(expected, found, 1e-5, "both")
 
 
 def test_keras_its_graph_and_the_halo_agree(network, rng):

@@ -19,7 +19,7 @@ import ee
 from water_gee.deploy import matrix, read_h5, read_sklearn, trees, weights
 from water_gee.deploy.graph import INPUT, LayerGraph
 from water_gee.deploy.kernels import KERNELS, cat
-from water_gee.deploy.layers import extents, margins
+from water_gee.deploy.layers import extents, needed, neutral
 from water_gee.deploy.limits import MAX_NESTING, MAX_REQUEST_BYTES, measure
 from water_gee.deploy.passes import simplify
 from water_gee.errors import DeployError
@@ -101,7 +101,7 @@ def to_ee(
     Returns:
         Band `water`, uint8, 1 where the probability of water is 0.5 or more, else 0; and
         `probability`, float, of water. Masked wherever one pixel of the network's window is masked
-        in one of the features.
+        in one of the features; of one that sees farther than 7 x 7 and was trained here, of those.
 
     Raises:
         UnsupportedLayerError: A layer that has no Earth Engine form.
@@ -164,9 +164,10 @@ def water_map(
     probability: bool = True,
 ) -> ee.Image:
     """The map of a simplified network by some rules; see `to_ee` for its bands and mask."""
-    rows, cols = margins(graph)
+    rows, cols = needed(graph)
     raw = features.toFloat()
-    water = run_rules(graph, raw.unmask(0, False), rules).select([0], [PROBABILITY_BAND])
+    filled = _filled(raw, neutral(graph))
+    water = run_rules(graph, filled, rules).select([0], [PROBABILITY_BAND])
     bands = [water.gte(0.5).toUint8().rename([WATER_BAND])]
     if probability:
         bands.append(water.toFloat())
@@ -319,6 +320,17 @@ def _check_output(graph: LayerGraph) -> None:
             f"the network ends in {last.name!r} ({function or last.kind}, {channels} channels); "
             "its output must be a softmax over (water, land) or one sigmoid"
         )
+
+
+def _filled(raw: ee.Image, values: tuple[float, ...] | None) -> ee.Image:
+    """The features, unmasked everywhere: 0 where not observed, or these values.
+
+    What `unmask` makes of an image of several bands is not documented, so only 0 is filled in.
+    """
+    if values is None:
+        return raw.unmask(0, False)
+    fill = ee.Image.constant(list(values))
+    return raw.subtract(fill).unmask(0, False).add(fill).toFloat()
 
 
 def _window_observed(features: ee.Image, rows: int, cols: int) -> ee.Image:

@@ -6,6 +6,7 @@ a kind of node means is said in `layers.py`, by one rule for each purpose.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -132,6 +133,18 @@ class LayerGraph:
         counts = Counter(name for node in self.nodes for name in node.inputs)
         counts[self.output] += 1
         return counts
+
+    def filled(self, neutral: tuple[float, ...]) -> LayerGraph:
+        """The same network, which takes these values for far pixels that were not observed.
+
+        Args:
+            neutral: A number for each channel of the input.
+        """
+        first = self.input
+        attributes = {**first.attributes, "neutral": neutral}
+        changed = dataclasses.replace(first, attributes=attributes)
+        nodes = tuple(changed if node is first else node for node in self.nodes)
+        return LayerGraph(nodes, self.output)
 
     def digest(self) -> str:
         """SHA-256, in hex, of structure and weights; the names of layers do not count."""

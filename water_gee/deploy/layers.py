@@ -3,7 +3,7 @@
 What it means on Earth Engine is said by one table for each form, with the same keys: `kernels.py`
 and `matrix.py`. Readers bring every layer down to these kinds:
 
-    input        {channels}
+    input        {channels}, and maybe {neutral: what stands for an unobserved pixel far away}
     conv         kernel (row, col, channel / groups, filter), bias (filter,); {dilation, groups}
     affine       scale (channel,), offset (channel,)
     concatenate
@@ -50,6 +50,10 @@ OPERATIONS: dict[str, Callable[[Array, Array], Array]] = {
     "minimum": np.minimum,
 }
 """What `combine` does to two inputs; an average is divided by their number afterwards."""
+
+
+NEAR = 3
+"""Pixels around each pixel that must be observed, whatever is put in place of farther ones."""
 
 
 def groups(node: Node) -> int:
@@ -299,6 +303,27 @@ def margins(graph: LayerGraph) -> tuple[int, int]:
             "that its windows have no centre; crop both sides alike",
         )
     return last.top, last.left
+
+
+def needed(graph: LayerGraph) -> tuple[int, int]:
+    """How far around a pixel all must be observed for it to be classified, `(rows, columns)`.
+
+    The whole window; or 7 x 7 of it, where the network sees farther and has neutral values for the
+    rest, see `training.soundness.needed`.
+
+    Raises:
+        UnsupportedLayerError: As `margins`.
+    """
+    rows, cols = margins(graph)
+    if neutral(graph) is None:
+        return rows, cols
+    return min(rows, NEAR), min(cols, NEAR)
+
+
+def neutral(graph: LayerGraph) -> tuple[float, ...] | None:
+    """What stands for an unobserved pixel far away, a number for each feature; or None."""
+    values = graph.input.attributes.get("neutral")
+    return None if values is None else tuple(float(value) for value in values)
 
 
 def receptive_field(graph: LayerGraph) -> tuple[int, int]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import ee
 import numpy as np
 
-from water_gee.deploy.build_ee import PROBABILITY_BAND
+from water_gee.deploy import layers
+from water_gee.deploy.build_ee import PROBABILITY_BAND, read_graph
 from water_gee.deploy.graph import LayerGraph
-from water_gee.deploy.layers import margins, run_numpy
+from water_gee.deploy.layers import run_numpy
 from water_gee.deploy.service import fetch
 from water_gee.errors import DeployError, ParityError
 
@@ -128,14 +129,20 @@ def keras_probability(network: Any, features: FloatArray) -> FloatArray:
     """
     if isinstance(network, LayerGraph):  # of a file that no Keras loads any more
         return numpy_probability(network, features, np.float32).astype(np.float32)
-    filled = _channels_last(features)
+    from water_gee.training.soundness import neutral  # loads TensorFlow
+
+    fill = neutral(network)
+    filled = _channels_last(features, fill)
     said = np.asarray(network(filled[np.newaxis], training=False))[0, :, :, 0]
-    return _masked(said, features)
+    return _masked(said, features, whole=fill is None)
 
 
 def numpy_probability(graph: LayerGraph, features: FloatArray, dtype: Any = np.float64) -> Array:
     """The same as the rules of the layer graph have it, computed in `dtype`."""
-    return _masked(run_numpy(graph, _channels_last(features).astype(dtype))[..., 0], features)
+    values = layers.neutral(graph)
+    fill = None if values is None else np.array(values, np.float32)
+    said = run_numpy(graph, _channels_last(features, fill).astype(dtype))[..., 0]
+    return _masked(said, features, whole=fill is None)
 
 
 def check_numpy(
@@ -192,7 +199,7 @@ def find_view(network: Any, features: ee.Image, cells: Sequence[Cell]) -> View:
         DeployError: No window with one classified pixel.
     """
     best: View | None = None
-    around = _halo(network)
+    around = max(layers.margins(read_graph(network)))
     for cell, row, col in _places(cells):
         margin = max(cell.lattice.margin, around)
         outer = cell.grid.window(row - margin, col - margin, *(WINDOW + 2 * margin,) * 2)
@@ -244,22 +251,20 @@ def _places(cells: Sequence[Cell]) -> list[tuple[Cell, int, int]]:
     return places[:MAX_WINDOWS]
 
 
-def _halo(network: Any) -> int:
-    """Pixels that a network, or the graph of one, needs around each pixel."""
-    if isinstance(network, LayerGraph):
-        return max(margins(network))
-    from water_gee.training.soundness import halo  # loads TensorFlow
-
-    return halo(network)
+def _channels_last(features: FloatArray, neutral: FloatArray | None) -> FloatArray:
+    fill = 0.0 if neutral is None else neutral[:, np.newaxis, np.newaxis]
+    filled = np.where(np.isnan(features), fill, features).astype(np.float32, copy=False)
+    return np.ascontiguousarray(filled.transpose(1, 2, 0))
 
 
-def _channels_last(features: FloatArray) -> FloatArray:
-    return np.ascontiguousarray(np.nan_to_num(features, nan=0.0).transpose(1, 2, 0))
-
-
-def _masked(said: Array, features: FloatArray) -> Array:
-    """Put NaN where one pixel of the window lacks one feature."""
-    rows, cols = features.shape[1] - said.shape[0] + 1, features.shape[2] - said.shape[1] + 1
-    observed = np.isfinite(features).all(axis=0)
-    whole = np.lib.stride_tricks.sliding_window_view(observed, (rows, cols)).all(axis=(2, 3))
-    return np.where(whole, said, np.asarray(np.nan, said.dtype))
+def _masked(said: Array, features: FloatArray, *, whole: bool) -> Array:
+    """Put NaN where one pixel of the window, or of 7 x 7 of it, lacks one feature."""
+    observed: Array = np.asarray(np.isfinite(features).all(axis=0))
+    sides = []
+    for axis in (0, 1):
+        reach = (observed.shape[axis] - said.shape[axis]) // 2
+        near = reach if whole else min(reach, layers.NEAR)
+        observed = observed.take(range(reach - near, observed.shape[axis] - reach + near), axis)
+        sides.append(2 * near + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(observed, sides)
+    return np.where(windows.all(axis=(2, 3)), said, np.asarray(np.nan, said.dtype))

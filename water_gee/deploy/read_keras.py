@@ -13,6 +13,7 @@ from water_gee.deploy.building import RANK, Builder, Layer, Reference
 from water_gee.deploy.lower_functions import FUNCTIONS
 from water_gee.errors import DeployError, UnsupportedLayerError
 from water_gee.training.backend import keras, tf
+from water_gee.training.soundness import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,9 @@ def read(network: keras.Model, *, same_as_valid: bool = False) -> LayerGraph:
             "model of one input and one output; build it with keras.Model(inputs, outputs)"
         )
     reading = _Reading(same_as_valid)
-    return reading.builder.graph(reading.model(network, None, "")[0])
+    graph = reading.builder.graph(reading.model(network, None, "")[0])
+    fill = neutral(network)
+    return graph if fill is None else graph.filled(tuple(float(str(value)) for value in fill))
 
 
 class _Reading:

@@ -14,7 +14,7 @@ import numpy as np
 from water_gee.errors import ModelError
 from water_gee.imagery.store import NOT_OBSERVED
 from water_gee.training.backend import tf
-from water_gee.training.soundness import check_cuts, halo
+from water_gee.training.soundness import check_cuts, halo, needed, neutral
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,7 +35,8 @@ class Classifier:
     """A network ready to run over features of any size, in `LANES` threads at once.
 
     Attributes:
-        halo: Pixels that the network needs around each pixel.
+        halo: Pixels that the network sees around each pixel.
+        needed: Those of them that must be observed.
 
     Raises:
         ModelError: A network that does not keep the pixels' size, loses them unevenly, gives other
@@ -45,6 +46,8 @@ class Classifier:
 
     def __init__(self, network: Any) -> None:
         self.halo, self._features = _shape_of(network)
+        self.needed, fill = needed(network), neutral(network)
+        self._fills = None if fill is None else fill[:, np.newaxis, np.newaxis]
         shape = (self._features, BLOCK[0] + 2 * self.halo, BLOCK[1] + 2 * self.halo)
         # One array for all blocks of a lane: memory asked for anew costs more than the copy.
         self._lanes: SimpleQueue[FloatArray] = SimpleQueue()
@@ -98,10 +101,15 @@ class Classifier:
             total = given.sum()
         if not np.isfinite(total):
             observed = np.asarray(np.isfinite(given).all(axis=0))
-            whole = _windows_whole(observed[:rows, :cols], halo)
+            far = halo - self.needed
+            near = observed[far : rows - far, far : cols - far]
+            whole = _windows_whole(near, self.needed)
             if not whole.any():
                 return
-            np.copyto(given, 0, where=~observed)
+            if self._fills is None:
+                np.copyto(given, 0, where=~observed)
+            else:
+                np.copyto(given, self._fills, where=~np.isfinite(given))
         height, width = rows - 2 * halo, cols - 2 * halo
         tensor = tf.experimental.dlpack.from_dlpack(given.__dlpack__())
         said = self._block(tensor).numpy()[:height, :width]
@@ -114,7 +122,7 @@ class Classifier:
 
 
 def classify(network: Any, features: FloatArray) -> tuple[ByteArray, FloatArray]:
-    """Classify every pixel whose whole window was observed.
+    """Classify every pixel whose window was observed, as far as it must be (`network.needed`).
 
     Args:
         network: Keras model, `(n, row, col, feature)` -> `(n, row - 2 halo, col - 2 halo, class)`,

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 from water_gee.errors import ModelError, TrainingError
 from water_gee.training.backend import keras
 from water_gee.training.context import context_cnn
-from water_gee.training.soundness import BANDS, LAND, MAX_HALO, WATER, check, first_line, halo
+from water_gee.training.soundness import (
+    BANDS,
+    HALO,
+    LAND,
+    MAX_HALO,
+    WATER,
+    check,
+    first_line,
+    halo,
+    needed,
+    neutral,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BANDS", "DEFAULT", "HALO", "LAND", "LAYERS", "MAX_HALO", "NETWORKS", "WATER", "build",
-    "builder_of", "check", "check_name", "context_cnn", "first_line", "halo", "pixel_cnn",
-    "register",
+    "builder_of", "check", "check_name", "context_cnn", "first_line", "halo", "needed",
+    "neutral", "pixel_cnn", "register",
 ]  # fmt: skip
-
-HALO = 3
-"""Pixels that `pixel_cnn` loses at each side: it sees 7 x 7."""
 
 DEFAULT = "pixel_cnn"
 """The network that is trained where nothing else is said."""

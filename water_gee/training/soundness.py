@@ -8,6 +8,7 @@ import numpy as np
 
 from water_gee.errors import ModelError
 from water_gee.training.backend import keras
+from water_gee.training.scaling import LAYER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     FloatArray = npt.NDArray[np.float32]
+
+HALO = 3
+"""Pixels that `pixel_cnn` loses at each side: it sees 7 x 7."""
 
 WATER, LAND = 0, 1
 """Output channels."""
@@ -71,6 +75,37 @@ def halo(network: Any) -> int:
             f"{2 * MAX_HALO + 1} x {2 * MAX_HALO + 1} can be mapped"
         )
     return int(rows // 2)
+
+
+def neutral(network: Any) -> FloatArray | None:
+    """What stands for an unobserved pixel far from the one that is classified, feature by feature.
+
+    A network saved by `scaling.finish` begins with a layer that scales; the values that it makes 0
+    are those that were put in place of unobserved pixels in training.
+
+    Returns:
+        float32 `(band,)`; None of any other network: it knows of no such values.
+    """
+    layers = getattr(network, "layers", [])
+    if len(layers) != len(("features", LAYER, "network")) or layers[1].name != LAYER:
+        return None
+    if not isinstance(layers[1], keras.layers.Rescaling):
+        return None
+    slope, offset = (np.asarray(part, np.float64) for part in (layers[1].scale, layers[1].offset))
+    bands = int(network.input_shape[-1])
+    return np.broadcast_to(-offset / slope, (bands,)).astype(np.float32)
+
+
+def needed(network: Any) -> int:
+    """Pixels around each pixel that must be observed for it to be classified.
+
+    All that the network sees; or 3, where it sees farther and has `neutral` values for the rest.
+
+    Raises:
+        ModelError: As `halo`.
+    """
+    around = halo(network)
+    return around if neutral(network) is None else min(around, HALO)
 
 
 def _lost(network: Any, side: int) -> tuple[int, int]:
