@@ -182,3 +182,37 @@ def test_evidence_is_of_the_same_observations():
     assert used.count("reduce.median") == 1
     assert used.count("ImageCollection.load") == 2
     assert len(json.dumps(ee.serializer.encode(image))) < 40_000
+
+
+def test_of_scenes_the_season_is_mapped_as_a_median_and_a_mean_as_a_mean():
+    def text(recipe):
+        return json.dumps(ee.serializer.encode(composite.feature_image(recipe)), sort_keys=True)
+
+    assert text(Recipe(composite="scene")) == text(Recipe())
+    mean = names(composite.feature_image(Recipe(composite="mean")))
+    assert (mean.count("reduce.mean"), mean.count("reduce.median")) == (1, 0)
+
+
+def test_a_scene_is_asked_for_by_its_index_and_no_other_sensor_is_looked_at():
+    recipe = Recipe(sensors=("landsat7", "landsat8"), composite="scene")
+    image = composite.request_image(recipe, scene=("landsat7", "LE07_132023_20200701"))
+    loaded = [a["id"]["constantValue"] for n, a in calls(image) if n == "ImageCollection.load"]
+    assert loaded == ["LANDSAT/LE07/C02/T1_L2", "COPERNICUS/DEM/GLO30"]
+    assert "LE07_132023_20200701" in json.dumps(ee.serializer.encode(image))
+    assert dates(image) == []
+
+
+def test_classes_and_bits_of_qa_become_expressions_of_their_own():
+    classes = names(composite.season(Recipe(sensors=("sentinel2",))))
+    assert "Image.bitwiseAnd" not in classes
+    assert classes.count("Image.neq") == 6
+    bits = constants(composite.season(Recipe(sensors=("hls_s30",))))
+    assert {0b1110, 0b100000} <= set(bits)
+
+
+@pytest.mark.parametrize("sensor", ["landsat8", "sentinel2", "hls_l30"])
+def test_only_harmonized_seasons_carry_the_published_lines(sensor):
+    text = json.dumps(ee.serializer.encode(composite.season(Recipe(sensors=(sensor,)))))
+    assert "0.8474" not in text
+    both = Recipe(sensors=("landsat7", "landsat8"), harmonize="ols")
+    assert json.dumps(ee.serializer.encode(composite.season(both))).count("0.8474") == 1

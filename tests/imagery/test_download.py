@@ -430,7 +430,7 @@ def test_more_threads_than_the_service_allows_are_refused(service, tmp_path, thr
 
 def test_a_tile_larger_than_an_answer_may_be_is_refused(service, tmp_path):
     with pytest.raises(DownloadError, match="fewer `pixels`"):
-        get(tmp_path, recipe=Recipe(pixels=2000))
+        get(tmp_path, recipe=Recipe(pixels=4000))
 
 
 def test_what_is_no_area_is_refused_before_anything_is_written(service, tmp_path):

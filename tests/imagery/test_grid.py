@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from water_gee.errors import GridError, TileOutsideGridError
-from water_gee.imagery.grid import DEFAULT_LATTICE, Cell, Lattice, cell_from_id, cells_for
+from water_gee.imagery.grid import (
+    DEFAULT_LATTICE,
+    Cell,
+    Lattice,
+    cell_from_id,
+    cells_for,
+    place_of,
+)
 from water_gee.imagery.recipe import Recipe
 
 getcontext().prec = 50
@@ -179,3 +186,26 @@ def test_the_core_of_a_tile_is_what_its_bounds_say():
     cell = Cell(790, 387)
     core = cell.grid.window(cell.core.row, cell.core.col, cell.core.height, cell.core.width)
     np.testing.assert_allclose(core.bounds, cell.bounds, rtol=0, atol=1e-11)
+
+
+def test_a_cell_of_a_scene_has_the_ground_of_its_cell_and_an_id_that_says_both():
+    cell = cell_from_id("E106.650_N52.245")
+    scene = cell.of("LC08_132023_20200701")
+    assert scene.id == "E106.650_N52.245@LC08_132023_20200701"
+    assert cell_from_id(scene.id) == scene
+    assert scene != cell
+    assert (scene.place, place_of(scene.id), place_of(cell.id)) == (cell.id,) * 3
+    assert (scene.bounds, scene.affine, scene.shape) == (cell.bounds, cell.affine, cell.shape)
+    assert sorted([scene, cell.of("LC08_131023_20200701"), cell])[0] == cell
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a.tif", "é", "a@b"])
+def test_a_scene_whose_name_fits_no_id_is_refused(name):
+    with pytest.raises(GridError, match="make a name"):
+        cell_from_id("E106.650_N52.245").of(name)
+
+
+@pytest.mark.parametrize("name", ["E106.650_N52.245@", "E106.650_N52.245@a b", "@LC08"])
+def test_half_an_id_is_none(name):
+    with pytest.raises(GridError, match="is no cell id"):
+        cell_from_id(name)

@@ -159,6 +159,18 @@ def test_a_store_is_opened_again_with_its_recipe(store, cells):
         assert len(again.rows()) == 1
 
 
+def test_tiles_of_scenes_lie_beside_each_other(store, cells):
+    one, other = cells[0].of("LC08_091084_20200704"), cells[0].of("LC08_090084_20200713")
+    for number, cell in enumerate((one, other)):
+        store.write_tile(cell, *tile(number), some_evidence(number))
+        store.write_label(cell, tile(number)[1], tags={"scene": cell.scene})
+    assert store.cells() == sorted([one, other], key=lambda cell: cell.id)
+    np.testing.assert_array_equal(store.read_image(one.id), tile(0)[0])
+    np.testing.assert_array_equal(store.read_label(other), tile(1)[1])
+    assert store.label_tags(one.id) == {"scene": one.scene}
+    assert (store.path / "images" / f"{cells[0].id}@{one.scene}.tif").is_file()
+
+
 def test_a_store_without_a_tile_takes_the_recipe_it_is_opened_with(store):
     other = SMALL.replace(months=[1, 2])
     with TileStore.open(store.path, other, create=True) as again:

@@ -52,6 +52,10 @@ MAX_THREADS = 40
 MAX_REQUEST_BYTES = 48 * 1024 * 1024
 """Uncompressed pixels of one computePixels request, from its reference page."""
 
+MAX_REQUESTS = 4
+"""Requests of that size that features and label of a tile may take: cells of 1503 pixels, 10 m in
+the default ones, take two. What is larger fills the memory of a training run with few tiles."""
+
 ATTEMPTS = 6
 """Requests for one tile, the first among them."""
 
@@ -174,10 +178,11 @@ def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None
 
 def _check_size(recipe: Recipe) -> None:
     size = recipe.side**2 * _label_bytes(recipe)
-    if size > MAX_REQUEST_BYTES:
+    if size > MAX_REQUESTS * MAX_REQUEST_BYTES:
         raise DownloadError(
             f"a tile of {recipe.side} x {recipe.side} pixels has {size} bytes, the service gives "
-            f"{MAX_REQUEST_BYTES} at once; use fewer `pixels` in the recipe"
+            f"{MAX_REQUEST_BYTES} at once, and {MAX_REQUESTS} requests a tile are enough; use "
+            "fewer `pixels` and a smaller `cell` in the recipe"
         )
 
 
