@@ -75,6 +75,8 @@ def test_the_module_runs_as_the_command_and_loads_nothing_heavy():
         (["download", "0,0,1,1", "--years", "twenty"], "'twenty' is not like 2020"),
         (["download", "0,0,1,1", "--months", "8-6"], "runs backwards"),
         (["download", "0,0,1,1", "--threads", "99"], "99 is not in the range"),
+        (["download", "0,0,1,1", "--composite", "best"], "'best' is not one of 'median', 'mean'"),
+        (["download", "0,0,1,1", "--harmonize", "yes"], "'yes' is not one of 'ols', 'rma'"),
         (["demo", "--cells", "big"], "'big' is not like 3x3"),
         (["run", "--out", "x", "scene.tar"], "unexpected 'scene.tar'; scenes follow --scenes"),
         (["emulator", "ingest", "x.tif", "--catalog", "c", "--property", "a"], "NAME=VALUE"),

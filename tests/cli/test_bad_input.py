@@ -106,6 +106,23 @@ def test_an_unknown_asset(refused, served, area):
     assert "projects/local/assets/nothing" in line
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sensors", "modis"), "unknown sensor 'modis'; known: landsat4"),
+        (("--sensors", "landsat8,sentinel2"), "take one family, or hls_l30 with hls_s30"),
+        (("--sensors", "sentinel2", "--harmonize", "ols"), "sentinel2 is of another family"),
+    ],
+)
+def test_sensors_that_are_none_or_do_not_go_together(refused, options, words):
+    assert words in refused("download", "0,0,1,1", *options)
+
+
+def test_a_store_of_medians_is_no_place_for_scenes(refused, served, area, store):
+    line = refused("download", area, "--url", served, "--store", str(store), "--composite", "scene")
+    assert "composite: 'scene' / 'median'" in line
+
+
 def test_nobody_at_the_url(refused):
     assert "no server answers at http://127.0.0.1:9" in refused(
         "download", "0,0,1,1", "--url", "http://127.0.0.1:9"

@@ -200,7 +200,7 @@ def test_images_far_from_the_area_are_no_season(fetch):
 def test_images_near_the_area_that_reach_no_cell_are_told_apart(fetch, monkeypatch):
     monkeypatch.setattr(Acquisition, "reaches", lambda *_: False)
     near, _ = scenes()
-    with pytest.raises(EmptySeasonError, match=r"none of the 3 images .* reaches one of its 1 cell"):
+    with pytest.raises(EmptySeasonError, match=r"none of the 3 images .* one of its 1 cell"):
         fetch(near, SCENES)
 
 
