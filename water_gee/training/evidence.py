@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-WITNESSES = ("spectrum", "qa", "brightness", "snow", "terrain", "shadow")
+WITNESSES = ("spectrum", "qa", "brightness", "flatness", "snow", "terrain", "shadow")
 """Those heard here, in order; `correction` adds the network."""
 
 # ------------------------------------------------------------------ spectrum
@@ -54,7 +54,7 @@ the tile has no dark object, and its haze is unknown."""
 
 # ------------------------------------------------------------------ QA bit
 
-ONCE_WATER, ONCE_LAND = 1.2, 0.0
+ONCE_WATER, ONCE_LAND = 1.5, 0.0
 """Log-odds of the bit of one observation: where it says water it is mostly right; what it misses
 it misses for a reason that is in the pixel."""
 
@@ -64,8 +64,19 @@ MANY = 3
 
 # ------------------------------------------------------------------ what is no water at all
 
-BRIGHT_NIR, PER_NIR = 0.2, -20.0
+BRIGHT_NIR, PER_NIR = 0.22, -20.0
 """Water reflects less than this in the near infrared; log-odds of 1 beyond."""
+SALT_SWIR1, PER_SALT, SALT_MOST = 0.05, -50.0, -5.0
+"""Water reflects less than this at 1.6 micrometres, the brightest and most turbid too; log-odds of
+1 beyond and at most, for ground that is as bright as salt and as yellow:"""
+SALT_GREEN, SALT_YELLOW = 0.17, 1.15
+"""Reflectance in Green, and Red to Blue, at least. Water under thin cloud is bright and white."""
+
+FLAT, PER_FLAT, FLAT_MOST = 0.75, -15.0, -3.75
+"""SWIR2 to SWIR1 that water and what grows in it stay below, log-odds of 1 beyond, at most: char,
+lava, tar and roofs absorb both alike, water the longer waves more."""
+FLAT_SWIR1 = (0.04, 0.06)
+"""SWIR1 from which that ratio is believed, and fully: of two dark bands it is noise."""
 
 SNOW = -4.0
 SNOW_NIR, SNOW_GREEN, SNOW_WHITE = 0.15, 0.2, 0.65
@@ -76,7 +87,7 @@ LEVEL, PER_SLOPE, SLOPE_MOST = 0.15, -20.0, -4.0
 """Descent to the lowest neighbour, in metres a metre, that water may have, log-odds of 1 beyond,
 and at most. Descent, not slope: banks rise above a river, and it lies level between them."""
 
-LOW, PER_METRE, HIGH_MOST = 30.0, -0.1, -1.5
+LOW, PER_METRE, HIGH_MOST = 50.0, -0.1, -1.5
 """Metres above drainage up to which ground may be a lake, log-odds of a metre beyond, at most."""
 
 SHADE, SHADED_FALL = -1.5, 0.03
@@ -129,14 +140,15 @@ def weigh(tile: Tile) -> Weighed:
     haze = haze_of(known)
     blue, green, red, nir = np.maximum(known[:4] - haze[:, np.newaxis, np.newaxis], 1e-3)
     swir1 = np.maximum(known[4], 1e-3)
-    swir2 = tile.evidence.get("SWIR2", swir1)
-    swir2 = np.where(np.isfinite(swir2), np.maximum(swir2, 1e-3), swir1)
+    measured = tile.evidence.get("SWIR2", np.full_like(swir1, np.nan))
+    swir2 = np.where(np.isfinite(measured), np.maximum(measured, 1e-3), swir1)
     sun = _sun(tile)
     cast = shadows.find(known[3], known[4], tile.pixel, sun[0] if sun else None)
     parts = {
         "spectrum": _spectrum(blue, green, red, nir, swir1, swir2),
         "qa": _qa(tile),
-        "brightness": PER_NIR * np.clip(nir - BRIGHT_NIR, 0, None),
+        "brightness": _brightness(blue, green, red, nir, swir1),
+        "flatness": _flatness(swir1, measured),
         "snow": SNOW * is_snow(blue, green, red, nir, swir1),
         "terrain": _terrain(tile, sun),
         "shadow": CLOUD_SHADOW * cast.zone if cast else np.zeros(observed.shape),
@@ -196,6 +208,23 @@ def _spectrum(
     return np.asarray(WETNESS * np.clip(wet, *WETNESS_RANGE) + TESTS * passed + OPEN, np.float32)
 
 
+def _brightness(
+    blue: FloatArray, green: FloatArray, red: FloatArray, nir: FloatArray, swir1: FloatArray
+) -> FloatArray:
+    salt = (green > SALT_GREEN) & (red > SALT_YELLOW * blue)
+    said = PER_NIR * np.clip(nir - BRIGHT_NIR, 0, None)
+    said = said + salt * np.clip(PER_SALT * (swir1 - SALT_SWIR1), SALT_MOST, 0)
+    return np.asarray(said, np.float32)
+
+
+def _flatness(swir1: FloatArray, swir2: FloatArray) -> FloatArray:
+    """Nothing where SWIR2 was not measured."""
+    first, full = FLAT_SWIR1
+    believed = np.clip((swir1 - first) / (full - first), 0, 1)
+    said = np.clip(PER_FLAT * (swir2 / swir1 - FLAT), FLAT_MOST, 0)
+    return np.asarray(believed * said, np.float32)
+
+
 def _qa(tile: Tile) -> FloatArray:
     """The QA label, or how often its bit was set in the season."""
     bit = np.where(tile.qa == 1, 1.0, 0.0)
@@ -229,7 +258,7 @@ def _sun(tile: Tile) -> tuple[float, float] | None:
 
 
 def _terrain(tile: Tile, sun: tuple[float, float] | None) -> FloatArray:
-    metres = np.nan_to_num(tile.features[7]) * ELEVATION_UNIT
+    metres = _filled(tile.features[7]) * ELEVATION_UNIT
     if float(metres.max() - metres.min()) < 1:
         return np.zeros(metres.shape, np.float32)
     falls = terrain.descent(metres, tile.pixel)
@@ -240,3 +269,14 @@ def _terrain(tile: Tile, sun: tuple[float, float] | None) -> FloatArray:
         lit = terrain.illumination(metres, tile.pixel, *sun)
         said = said + SHADE * ((lit < UNLIT) & (falls > SHADED_FALL))
     return np.asarray(said, np.float32)
+
+
+def _filled(band: FloatArray) -> FloatArray:
+    """A band with the nearest value where it has none; 0 where it has none at all."""
+    from scipy.ndimage import distance_transform_edt
+
+    missing = ~np.isfinite(band)
+    if missing.all() or not missing.any():
+        return np.nan_to_num(band)
+    row, col = distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return np.asarray(band[row, col], np.float32)
