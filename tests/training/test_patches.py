@@ -169,14 +169,21 @@ def test_labels_with_other_codes_are_refused_by_name():
         samples("E1", np.zeros((8, 9, 9), np.float32), labels)
 
 
-def test_a_network_that_sees_farther_has_fewer_samples():
-    features = np.zeros((8, 30, 32), np.float32)
+def test_a_network_that_sees_farther_has_the_same_samples():
+    """Around the tile, and in holes, the features are 0: their means."""
+    features = np.ones((8, 30, 32), np.float32)
     features[2, 4, 4] = np.nan
     labels = np.ones((30, 32), np.uint8)
-    found = samples("a", features, labels, margin=5, stratum=np.arange(960).reshape(30, 32) % 7)
-    assert found.weight.shape == found.water.shape == found.stratum.shape == (20, 22)
-    assert found.margin == 5
-    assert found.features.shape == (30, 32, 8)
-    expected = np.ones((20, 22))
+    ground = np.arange(960).reshape(30, 32) % 7
+    near, far = (samples("a", features, labels, margin=m, stratum=ground) for m in (1, 5))
+    assert far.weight.shape == far.water.shape == far.stratum.shape == (24, 26)
+    assert (near.margin, far.margin) == (3, 5)
+    expected = np.ones((24, 26))
     expected[:5, :5] = 0
-    np.testing.assert_array_equal(found.weight, expected)
+    for found in (near, far):
+        np.testing.assert_array_equal(found.weight, expected)
+    np.testing.assert_array_equal(far.stratum, ground[3:-3, 3:-3])
+    np.testing.assert_array_equal(far.features[2:-2, 2:-2], near.features)
+    assert far.features.shape == (34, 36, 8)
+    assert not far.features[:2].any()
+    assert not far.features[:, -2:].any()

@@ -1,7 +1,8 @@
 """Tiles and labels to samples, water and land in balance.
 
-A sample is a pixel whose window, 7 x 7 or what the network sees, was observed whole. Samples are
-not cut out one by one: every pixel of a tile carries a weight, 0 where it is no sample.
+A sample is a pixel whose 7 x 7 window was observed whole, however far the network sees: beyond, the
+mean of a feature stands for what was not observed, as it does in maps. Samples are not cut out one
+by one: every pixel of a tile carries a weight, 0 where it is no sample.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 MARGIN = 3
 """Pixels around a sample that `pixel_cnn` sees: half of 7 x 7, less the centre. Tiles have as many
-all around; a network that sees farther has fewer samples in a tile."""
+all around; for a network that sees farther, features are padded as not observed."""
 
 NOT_OBSERVED = 255
 
@@ -44,8 +45,9 @@ class Samples:
 
     Attributes:
         name: The cell's id.
-        features: float32 `(row, col, band)`, scaled, 0 where not observed; the margin included.
-        water: uint8 `(row, col)` without the margin: 1 water, 0 land.
+        features: float32 `(row, col, band)`, scaled, 0 where not observed; the margin included, and
+            as much around it as the network sees.
+        water: uint8 `(row, col)` without any of it: 1 water, 0 land.
         weight: float32 `(row, col)`: 0 where a pixel is no sample.
         stratum: uint8 `(row, col)`, codes of `strata.STRATA`; None where nobody asked.
     """
@@ -149,7 +151,7 @@ def samples(
         features: float32 `(8, row, col)`, NaN where not observed.
         labels: uint8 `(row, col)`: 0 land, 1 water, 255 no label.
         weight: float32 `(row, col)`, how much each label is to be trusted; 1 where None.
-        margin: Pixels the network loses on each side; at least the 3 of a tile's margin.
+        margin: Pixels the network loses on each side; a tile has 3 around its samples.
         stratum: uint8 `(row, col)`, what kind of ground each pixel is, where that is wanted.
 
     Raises:
@@ -161,8 +163,8 @@ def samples(
             f"{name}: labels are {labels.shape}, features {features.shape[1:]}; "
             "make the labels of this tile again"
         )
-    if min(labels.shape) <= 2 * margin:
-        side = 2 * margin + 1
+    if min(labels.shape) <= 2 * MARGIN:
+        side = 2 * MARGIN + 1
         raise TrainingError(
             f"{name}: a tile of {labels.shape} pixels has no whole {side} x {side} window"
         )
@@ -172,12 +174,14 @@ def samples(
             f"{name}: labels hold {int(labels[~known][0])}, and not only 0 land, 1 water, "
             "255 no label; make the labels of this tile again"
         )
-    inner = (slice(margin, -margin), slice(margin, -margin))
-    chosen = usable(features, margin) & (labels[inner] != NOT_OBSERVED)
+    inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    chosen = usable(features) & (labels[inner] != NOT_OBSERVED)
+    beyond = max(0, margin - MARGIN)
+    around = ((beyond, beyond), (beyond, beyond), (0, 0))
     given = np.ones_like(chosen, np.float32) if weight is None else weight[inner]
     return Samples(
         name,
-        scaled(features),
+        np.pad(scaled(features), around) if beyond else scaled(features),
         (labels[inner] == 1).astype(np.uint8),
         np.where(chosen, given, 0).astype(np.float32),
         None if stratum is None else np.ascontiguousarray(stratum[inner]),

@@ -211,7 +211,7 @@ def index(tiles: Tiles, *, progress: bool = False) -> list[Entry]:
         give_back_memory()
     entries = [known[name] for name in tiles.names]
     if not any(entry.water + entry.land for entry in entries):
-        side = 2 * tiles.margin + 1
+        side = 2 * MARGIN + 1
         raise TrainingError(
             f"{tiles.store.path}: no tile has a pixel whose {side} x {side} window was observed "
             "and labelled; take more months or years"
