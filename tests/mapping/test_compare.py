@@ -23,6 +23,7 @@ from water_gee.emulator.ingest import ingest
 from water_gee.errors import DownloadError, RasterError
 from water_gee.mapping import scores
 from water_gee.mapping.compare import agreement, compare, compare_points
+from water_gee.mapping.evaluate import evaluate
 from water_gee.metrics import Confusion
 
 PLACE = Affine(30, 0, 500_010, 0, -30, 5_800_020)
@@ -293,6 +294,12 @@ def mapped(tmp_path):
     return write_map(
         tmp_path / "map.tif", blobs(1, (300, 400)), crs=UTM, transform=PLACE, years=[2020]
     )
+
+
+def test_a_reference_by_name_scores_a_table_as_well(service, mapped):
+    found = evaluate(mapped, "jrc-yearly", progress=False, resamples=20)
+    assert found.reference == "JRC/GSW1_4/YearlyHistory 2020"
+    assert found["map"].confusion == compare(mapped, "jrc-yearly").confusion
 
 
 @pytest.mark.parametrize("name", ["jrc-yearly", "JRC/GSW1_4/YearlyHistory"])

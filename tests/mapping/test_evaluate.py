@@ -493,3 +493,61 @@ def test_a_reference_without_water_says_so(scored, tmp_path):
     assert any("dry.tif has no water here" in note for note in found.notes)
     assert np.isnan(found["QA bit"].scores["recall"].value)
     assert STEP > 0
+
+
+# ------------------------------------------------------------------------------------ cells
+
+
+def test_cells_are_chosen_by_id_or_by_what_a_model_has_not_seen(scored, tmp_path):
+    from water_gee.training.model import TrainedModel, save
+    from water_gee.training.network import pixel_cnn
+
+    names = [cell.id for cell in scored.cells]
+    two = evaluate(scored.path, scored.reference, cells=names[1:3], **quiet)
+    assert two.cells == 2
+    with TileStore.open(scored.path) as store:
+        qa = [core(cell, store.read_mask(cell)).ravel() for cell in scored.cells[1:3]]
+        recipe = store.recipe
+    truth = [scored.truth[name].ravel() for name in names[1:3]]
+    assert two["QA bit"].confusion == Confusion.of(np.concatenate(truth), np.concatenate(qa))
+    record = {"cells": names[:5], "validation_cells": names[3:5], "validated_by": "cells"}
+    save(TrainedModel(pixel_cnn(), recipe, record), tmp_path / "m.keras")
+    options = {**quiet, "baselines": False, "held_out": tmp_path / "m.keras"}
+    found = evaluate(scored.path, scored.reference, **options)
+    assert found.cells == 3
+    by_id = evaluate(scored.path, scored.reference, cells=names[3:], baselines=False, **quiet)
+    assert found.to_dict() == by_id.to_dict()
+    given = [scored.path, tmp_path / "m.keras"]
+    seen = evaluate(given, scored.reference, baselines=False, **quiet)
+    assert "m: learned from 3 of these 6 cells, which flatters it; score those held out" in (
+        seen.notes
+    )
+    assert not any("learned" in note for note in evaluate(given, scored.reference, **options).notes)
+    blocks = {"cells": names, "validation_cells": names, "validated_by": "blocks"}
+    whole = TrainedModel(pixel_cnn(), recipe, blocks)
+    with pytest.raises(StoreError, match="learned from every cell"):
+        evaluate(scored.path, scored.reference, held_out=whole, **quiet)
+    with pytest.raises(ModelError, match="does not say which cells"):
+        evaluate(
+            scored.path, scored.reference, held_out=TrainedModel(pixel_cnn(), recipe, {}), **quiet
+        )
+    with pytest.raises(StoreError, match="no observed tile of a cell 'E1'"):
+        evaluate(scored.path, scored.reference, cells=["E1"], **quiet)
+    with pytest.raises(StoreError, match="a map has no cells to choose from"):
+        evaluate(scored.reference, scored.reference, cells=names, **quiet)
+
+
+def test_scenes_of_a_cell_are_drawn_as_one(tmp_path):
+    recipe = scored_store.RECIPE.replace(composite="scene")
+    lattice = Lattice.of(recipe)
+    _, features, qa, _ = scored_store.scene_of(0, SIDE + 6)
+    cell = Cell(5300, 2600, lattice)
+    with TileStore.open(tmp_path / "tiles", recipe, create=True) as store:
+        for scene in ("LC08_132024_20200720", "LC08_132024_20200805"):
+            store.write_tile(cell.of(scene), features, qa)
+    raster.write(tmp_path / "truth.tif", qa, cell.grid, nodata=255, names=("water",))
+    found = evaluate(tmp_path / "tiles", tmp_path / "truth.tif", **quiet)
+    assert (found.cells, found.unit, found.units) == (1, "block", 4)
+    inner = qa[3:-3, 3:-3]
+    once = Confusion.of(inner, inner)
+    assert found["QA bit"].confusion == once + once

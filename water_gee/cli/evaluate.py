@@ -42,6 +42,8 @@ class Bounds(click.ParamType[tuple[tuple[float, ...], str]]):
 @click.option("--column", help="Of the points, with their labels; reference.")
 @click.option("--store", help=f"Folder of tiles; without MAPs {DEFAULT_STORE}.")
 @click.option("--labels", type=Names(), help="Folders of labels in it; the corrected ones.")
+@click.option("--cells", type=Names(), help="Cells of the store to score, by id; all.")
+@click.option("--held-out", metavar="MODEL", help="Score only cells that it did not learn from.")
 @click.option("--baselines/--no-baselines", default=True, help="Rows made of indices alone; yes.")
 @click.option("--against", metavar="ROW", help="Take differences from this row; the QA bit.")
 @click.option("--water", type=Integers(), default=(1,), help="Values of it that are water; 1.")

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
-from water_gee.errors import RasterError
-from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
+from water_gee.errors import RasterError, StoreError
+from water_gee.imagery.grid import place_of
+from water_gee.imagery.store import NOT_OBSERVED, WATER
+from water_gee.mapping import baselines as indices_alone
 from water_gee.mapping import bootstrap, named, references, rows
+from water_gee.mapping import given as givens
 from water_gee.mapping import ground as grounds
 from water_gee.mapping.bootstrap import Tally
 from water_gee.mapping.calibration import Gauge
 from water_gee.mapping.ground import There
 from water_gee.mapping.references import Classes
 from water_gee.mapping.scoretable import ALL, Evaluation, Scores
+from water_gee.mapping.shorebands import SHORE, WIDEST, Bands
 from water_gee.metrics import Confusion
 from water_gee.training.strata import STRATA
 from water_gee.windows import Window
@@ -34,17 +36,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from water_gee.imagery.grid import Cell
+    from water_gee.imagery.store import TileStore
+    from water_gee.mapping.given import Sources
     from water_gee.mapping.ground import Ground, Place
     from water_gee.mapping.references import Reference
-    from water_gee.mapping.rows import Row, Sources
+    from water_gee.mapping.rows import Row
 
     Codes = npt.NDArray[np.uint8]
-
-SHORE = (1.0, 2.0, 4.0, 8.0)
-"""Bounds of the bands of distance to the shore, in pixels."""
-
-_WIDEST = 256
-"""Pixels that the bands may reach."""
 
 _LOST = 0.1
 """Share of the reference's pixels that rows may fail to observe before that is said."""
@@ -55,6 +54,8 @@ def evaluate(
     reference: Path | str,
     *,
     labels: Sequence[str] | None = None,
+    cells: Sequence[str] | None = None,
+    held_out: Any = None,
     baselines: bool = True,
     against: str | None = None,
     water: Collection[int] = (WATER,),
@@ -84,6 +85,9 @@ def evaluate(
         reference: A raster on any grid, a file of polygons of water (land is everywhere else), or
             by name a map that the connected service has; as `compare` takes it.
         labels: Folders of labels in the store; by default the corrected labels, if there are any.
+        cells: Ids of the store's cells to score; all by default.
+        held_out: A model or its file: only cells that it did not learn from are scored, those that
+            it was validated on among them.
         baselines: Whether to add MNDWI > 0, MNDWI by one threshold of Otsu's over all tiles, AWEI
             with and without shadow, and three of the five tests of DSWE.
         against: The row that the others are compared with; by default the QA bit, else the first.
@@ -107,18 +111,18 @@ def evaluate(
     Raises:
         RasterError: A file that is no map or reference, a reference elsewhere, or one that says
             nothing where the rows do.
-        StoreError: No store there, an empty one, or one without the labels asked for.
+        StoreError: No store there, an empty one, or one without the labels or cells asked for.
         ModelError: No model.
         RecipeMismatchError: A model of another recipe than the store's.
         DownloadError: The connected service has no such reference.
         SessionError: No service.
     """
     classes = Classes(tuple(water), None if land is None else tuple(land), tuple(ignore), above)
-    bands = _Bands.of(shore, shore_unit)
+    bands = Bands.of(shore, shore_unit)
     if not 0 < threshold < 1:
         raise RasterError(f"threshold {threshold:g}: give a probability between 0 and 1")
-    with rows.sorted_out(sources) as given, contextlib.ExitStack() as files:
-        ground, margin = _ground(given, bands)
+    with givens.sorted_out(sources) as given, contextlib.ExitStack() as files:
+        ground, margin = _ground(given, bands, _chosen(given.store, cells, held_out))
         truth = files.enter_context(_reference(reference, ground, classes, years, months))
         scored, notes = _rows(given, ground, labels, baselines, threshold, files, progress)
         base = _index_of(against, scored)
@@ -145,12 +149,35 @@ def _bar(what: str, on: bool) -> Any:
 # ------------------------------------------------------------------------------------ what
 
 
-def _ground(given: Sources, bands: _Bands) -> tuple[Ground, int]:
+def _chosen(
+    store: TileStore | None, cells: Sequence[str] | None, held_out: Any
+) -> Sequence[Cell] | None:
+    """The tiles to score; None for all."""
+    if cells is None and held_out is None:
+        return None
+    if store is None:
+        raise StoreError("a map has no cells to choose from; give the tile store, too")
+    found = store.cells()
+    if cells is not None:
+        known = {place_of(cell.id) for cell in found} | {cell.id for cell in found}
+        for name in cells:
+            if name not in known:
+                raise StoreError(f"{store.path} has no observed tile of a cell {name!r}")
+        found = [cell for cell in found if cell.id in cells or place_of(cell.id) in cells]
+    if held_out is not None:
+        learned = rows.learned_from(held_out)
+        found = [cell for cell in found if place_of(cell.id) not in learned]
+        if not found:
+            raise StoreError(f"the model learned from every cell of {store.path}; none is held out")
+    return found
+
+
+def _ground(given: Sources, bands: Bands, cells: Sequence[Cell] | None) -> tuple[Ground, int]:
     """Where to score, and how far beyond the places the reference is read."""
 
     def made(margin: int) -> Ground:
         if given.store is not None:
-            return grounds.of_store(given.store, margin)
+            return grounds.of_store(given.store, margin, cells)
         return grounds.of_map(next(iter(given.rasters.values())), margin)
 
     ground = made(0)
@@ -158,10 +185,10 @@ def _ground(given: Sources, bands: _Bands) -> tuple[Ground, int]:
     if bands.unit == "m":
         smallest = min(min(ground.pixel_m(place)) for place in ground.places)
     margin = math.ceil(bands.bounds[-1] / max(smallest, 1e-9)) + 1
-    if margin > _WIDEST:
+    if margin > WIDEST:
         raise RasterError(
             f"bands of up to {bands.bounds[-1]:g} {bands.unit} from the shore are more than "
-            f"{_WIDEST} pixels; give smaller ones"
+            f"{WIDEST} pixels; give smaller ones"
         )
     return made(margin), margin
 
@@ -194,7 +221,8 @@ def _rows(
     found: list[Row] = []
     notes: list[str] = []
     if given.store is not None:
-        some, said = rows.labels(given.store, folders)
+        cells = [place.cell for place in ground.places if place.cell is not None]
+        some, said = rows.labels(given.store, folders, cells)
         found, notes = found + some, notes + said
     elif folders is not None:
         raise RasterError(f"labels {', '.join(folders)}: a map has none; give the tile store, too")
@@ -202,9 +230,10 @@ def _rows(
         row, said = rows.of_raster(name, path, ground, threshold, files)
         found, notes = [*found, row], notes + said
     for name, model in given.models.items():
-        found.append(rows.of_model(name, model, ground, threshold))
+        row, said = rows.of_model(name, model, ground, threshold)
+        found, notes = [*found, row], notes + said
     if baselines:
-        some, said = rows.baselines(ground, _bar("baselines", progress))
+        some, said = indices_alone.baselines(ground, _bar("baselines", progress))
         found, notes = found + some, notes + said
     names = [row.name for row in found]
     twice = [name for name in names if names.count(name) > 1]
@@ -222,49 +251,6 @@ def _index_of(against: str | None, scored: Sequence[Row]) -> int:
     return names.index(against)
 
 
-# ------------------------------------------------------------------------------------ shores
-
-
-@dataclass(frozen=True, slots=True)
-class _Bands:
-    """Bands of distance to the shore."""
-
-    bounds: tuple[float, ...]
-    unit: str
-
-    @classmethod
-    def of(cls, bounds: Sequence[float], unit: str) -> _Bands:
-        given = tuple(float(bound) for bound in bounds)
-        if unit not in ("px", "m"):
-            raise RasterError(f"distances to the shore are in px or m, not {unit!r}")
-        rising = all(a < b for a, b in zip((0.0, *given), given, strict=False))
-        if not given or not rising or not math.isfinite(given[-1]):
-            raise RasterError("bounds of distances to the shore: positive numbers, rising")
-        return cls(given, unit)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """`0-1 px`, ..., `> 8 px`."""
-        pairs = zip((0.0, *self.bounds[:-1]), self.bounds, strict=True)
-        inner = [f"{a:g}-{b:g} {self.unit}" for a, b in pairs]
-        return (*inner, f"> {self.bounds[-1]:g} {self.unit}")
-
-    def of_pixels(self, reference: Codes, pixel_m: tuple[float, float]) -> Codes:
-        """The band of each pixel of a reference, by the side that it lies on.
-
-        The shore runs between a pixel of water and one of land; the distance is that from a
-        pixel's centre, so that a pixel at the shore has half a pixel.
-        """
-        sampling = pixel_m if self.unit == "m" else (1.0, 1.0)
-        away = np.full(reference.shape, np.inf)
-        for own, other in ((WATER, LAND), (LAND, WATER)):
-            here, there = reference == own, reference != other
-            if here.any() and not there.all():
-                away[here] = ndimage.distance_transform_edt(there, sampling)[here]
-        away -= sum(sampling) / 4
-        return np.searchsorted(self.bounds, away, side="left").astype(np.uint8)
-
-
 # ------------------------------------------------------------------------------------ the pass
 
 
@@ -277,7 +263,7 @@ class _Run:
         margin: int,
         truth: Reference,
         scored: Sequence[Row],
-        bands: _Bands,
+        bands: Bands,
     ) -> None:
         self.ground, self.margin, self.truth, self.bands = ground, margin, truth, bands
         self.scored = scored

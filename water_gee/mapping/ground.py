@@ -74,6 +74,11 @@ class Ground:
     places: Sequence[Place]
     store: TileStore | None
 
+    @property
+    def keys(self) -> frozenset[Hashable]:
+        """The places, all scenes of a cell as one."""
+        return frozenset(place.key for place in self.places)
+
     def pixel_m(self, place: Place) -> tuple[float, float]:
         """Height of a row and width of a column at a place's centre, metres."""
         window, grid = place.window, self.chart.grid
@@ -83,17 +88,18 @@ class Ground:
         return float(down[0]), float(across[0])
 
 
-def of_store(store: TileStore, margin: int) -> Ground:
+def of_store(store: TileStore, margin: int, cells: Sequence[Cell] | None = None) -> Ground:
     """The cells of a store.
 
     Args:
         store: Tiles.
         margin: Pixels around cells that references are read in.
+        cells: Some of them; by default all that have an observed pixel.
 
     Raises:
         StoreError: It has no tile with an observed pixel.
     """
-    cells = store.cells()
+    cells = store.cells() if cells is None else cells
     if not cells:
         raise StoreError(f"the store {store.path} has no observed tile; download some first")
     lattice = cells[0].lattice

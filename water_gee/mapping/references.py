@@ -227,7 +227,10 @@ class Warped:
         values, missing = self.values.read(window)
         measures = np.issubdtype(values.dtype, np.floating) and self.classes.above is None
         if measures and (values[~missing] % 1).any():
-            raise RasterError(f"{self.name} holds measures, not classes; give a raster of classes")
+            raise RasterError(
+                f"{self.name} holds measures, not classes; give a raster of classes, or say from "
+                "which value on it is water (`above`, --above)"
+            )
         return self.classes.codes(values, missing)
 
 

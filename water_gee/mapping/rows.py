@@ -1,28 +1,28 @@
-"""The rows of a table of scores: labels of a store, maps, models, and what indices alone give."""
+"""The rows of a table of scores: labels of a store, maps, and what models map."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping as Named
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from water_gee import indices, raster
-from water_gee.errors import RasterError, StoreError
+from water_gee import raster
+from water_gee.errors import ModelError, RasterError, StoreError
+from water_gee.imagery.grid import place_of
 from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
 from water_gee.imagery.store import LABELS, LAND, NOT_OBSERVED, WATER, TileStore
 from water_gee.mapping import maps, references
-from water_gee.mapping.ground import There
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    import contextlib
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
-    from water_gee.mapping.ground import Ground
+    from water_gee.imagery.grid import Cell
+    from water_gee.mapping.ground import Ground, There
     from water_gee.mapping.references import Values
     from water_gee.training.model import TrainedModel
 
@@ -35,9 +35,6 @@ CORRECTED = "corrected labels"
 
 THRESHOLD = 0.5
 """Probability from which `predict` has water."""
-
-_BINS = 2000
-"""Of the histogram that the one threshold of all tiles comes from: steps of 0.001."""
 
 _FOLDERS = ("images", "masks", "evidence")
 """Folders of a store that hold no labels."""
@@ -59,92 +56,18 @@ class Row:
     likely: Callable[[There], Floats] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What was given to be scored, sorted.
-
-    Attributes:
-        store: A tile store, or None.
-        rasters: Name -> file of a map or of probabilities.
-        models: Name -> trained model, or its file.
-    """
-
-    store: TileStore | None
-    rasters: Mapping[str, Path]
-    models: Mapping[str, TrainedModel | Path]
-
-
-@contextlib.contextmanager
-def sorted_out(given: Any) -> Iterator[Sources]:
-    """Sort what a user gave: stores by their folder, models by their ending, the rest are rasters.
-
-    Args:
-        given: One or several, or names with them.
-
-    Raises:
-        StoreError: A folder that is no store, or a second store.
-        RasterError: Two of one name, or none at all.
-    """
-    with contextlib.ExitStack() as files:
-        store: TileStore | None = None
-        rasters: dict[str, Path] = {}
-        models: dict[str, TrainedModel | Path] = {}
-        for name, source in _named(given):
-            if isinstance(source, TileStore):
-                if store is not None:
-                    raise StoreError(f"{source} is a second store; give one, and its folders")
-                store = source
-                continue
-            if not isinstance(source, str | Path):
-                _put(models, rasters, name if name is not None else "model", source)
-                continue
-            path = Path(source)
-            if path.is_dir() or not (path.exists() or path.suffix):
-                if store is not None:
-                    raise StoreError(f"{path} is a second store; give one, and its folders")
-                store = files.enter_context(TileStore.open(path))
-                continue
-            if not path.exists():
-                raise RasterError(f"{path}: no such file or folder")
-            shown = name if name is not None else path.stem
-            if path.suffix == ".keras":
-                _put(models, rasters, shown, path)
-            else:
-                _put(rasters, models, shown, path)
-        if store is None and not rasters:
-            what = "a model needs a store to map" if models else "nothing is given"
-            raise RasterError(f"{what}: give a tile store, or maps")
-        if store is None and models:
-            raise RasterError(f"{next(iter(models))}: a model needs a store to map; give one, too")
-        yield Sources(store, rasters, models)
-
-
-def _put(into: dict[str, Any], other: Mapping[str, Any], name: str, source: Any) -> None:
-    if name in into or name in other:
-        raise RasterError(f"two rows are called {name!r}; name them, as NAME=FILE")
-    into[name] = source
-
-
-def _named(given: Any) -> Iterable[tuple[str | None, Any]]:
-    if isinstance(given, Named):
-        return [(str(name), source) for name, source in given.items()]
-    if isinstance(given, list | tuple):
-        return [pair for item in given for pair in _named(item)]
-    name, equals, path = str(given).partition("=") if isinstance(given, str) else ("", "", "")
-    if equals and not Path(str(given)).exists():
-        return [(name, path)]
-    return [(None, given)]
-
-
 # ------------------------------------------------------------------------------------ labels
 
 
-def labels(store: TileStore, folders: Sequence[str] | None) -> tuple[list[Row], list[str]]:
+def labels(
+    store: TileStore, folders: Sequence[str] | None, cells: Sequence[Cell]
+) -> tuple[list[Row], list[str]]:
     """The QA bit, and the labels of folders.
 
     Args:
         store: The tiles.
         folders: Which; by default the corrected labels, if there are any.
+        cells: The tiles that are scored.
 
     Returns:
         Rows, and what is to be said about them.
@@ -153,7 +76,6 @@ def labels(store: TileStore, folders: Sequence[str] | None) -> tuple[list[Row], 
         StoreError: A folder that is not there, or has no label.
     """
     rows, notes = [Row(QA_BIT, lambda there: there.qa)], []
-    cells = store.cells()
     for folder in (LABELS,) if folders is None else folders:
         having = sum(store.has_label(cell, folder) for cell in cells)
         if not having:
@@ -192,86 +114,6 @@ def _no_labels(store: TileStore, folder: str) -> str:
     )
     known = ", ".join(present) if present else "no folder of labels"
     return f"{store.path} has no labels in {folder!r}; it has {known}"
-
-
-# ------------------------------------------------------------------------------------ baselines
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """A baseline: the bands it needs, and what it makes of them."""
-
-    name: str
-    bands: tuple[str, ...]
-    water: Callable[..., Codes]
-
-
-_SIX = ("Blue", "Green", "Red", "NIR", "SWIR1", "SWIR2")
-
-_BASELINES = (
-    _Index("MNDWI > 0", ("mNDWI",), indices.above),
-    _Index(
-        "AWEIsh > 0",
-        ("Blue", "Green", "NIR", "SWIR1", "SWIR2"),
-        lambda *bands: indices.above(indices.awei_sh(*bands)),
-    ),
-    _Index(
-        "AWEInsh > 0",
-        ("Green", "NIR", "SWIR1", "SWIR2"),
-        lambda *bands: indices.above(indices.awei_nsh(*bands)),
-    ),
-    _Index("DSWE 3 of 5", _SIX, indices.dswe_water),
-)
-
-
-def baselines(
-    ground: Ground, bar: Callable[[Sequence[Any]], Iterable[Any]]
-) -> tuple[list[Row], list[str]]:
-    """What indices alone make of a store's tiles; reads all of them once.
-
-    Args:
-        ground: Cells of a store.
-        bar: What draws progress over them.
-
-    Returns:
-        Rows, and why some are missing.
-    """
-    if ground.store is None:
-        return [], ["baselines: a map has no bands to make them of; give the tile store, too"]
-    features = ground.store.recipe.features
-    edges = np.linspace(-1.0, 1.0, _BINS + 1)
-    counts, without = np.zeros(_BINS), 0
-    for place in bar(ground.places):
-        there = There(ground, place)
-        swir2 = there.margin_evidence.get("SWIR2")
-        without += swir2 is None or not np.isfinite(swir2).any()
-        if "mNDWI" in features:
-            seen = there.band("mNDWI")
-            counts += np.histogram(np.clip(seen[np.isfinite(seen)], -1, 1), edges)[0]
-    rows, notes = [], []
-    for index in _BASELINES:
-        missing = [band for band in index.bands if band not in features and band != "SWIR2"]
-        if missing:
-            notes.append(f"{index.name}: this recipe has no {missing[0]}")
-        elif "SWIR2" in index.bands and without:
-            of = f"{without} of {len(ground.places)} tiles have no SWIR2"
-            notes.append(f"{index.name}: {of}; downloading them anew brings it")
-        else:
-            rows.append(Row(index.name, _of_bands(index)))
-        if index.bands == ("mNDWI",) and not missing:
-            cut = indices.otsu_of_counts(counts, edges)
-            otsu = _Index(f"MNDWI > {cut:.3f} (Otsu)", ("mNDWI",), _above(cut))
-            rows.append(Row(otsu.name, _of_bands(otsu)))
-            notes.append(f"{otsu.name}: one threshold for all {len(ground.places)} tiles together")
-    return rows, notes
-
-
-def _of_bands(index: _Index) -> Callable[[There], Codes]:
-    return lambda there: index.water(*(there.band(name) for name in index.bands))
-
-
-def _above(cut: float) -> Callable[..., Codes]:
-    return lambda values: indices.above(values, cut)
 
 
 # ------------------------------------------------------------------------------------ maps
@@ -371,8 +213,30 @@ def _other_recipe(name: str, tags: Mapping[str, str], ground: Ground) -> list[st
 # ------------------------------------------------------------------------------------ models
 
 
-def of_model(name: str, model: TrainedModel | Path, ground: Ground, threshold: float) -> Row:
+def learned_from(model: Any) -> frozenset[str]:
+    """The places of the cells that a model was trained on, without those of its validation.
+
+    Raises:
+        ModelError: No model, or one that does not say what it was trained on.
+    """
+    from water_gee.training.model import resolve
+
+    record = resolve(model).record
+    cells, apart = record.get("cells"), record.get("validation_cells", [])
+    if not isinstance(cells, list):
+        raise ModelError(f"{model} does not say which cells it was trained on")
+    by_cells = record.get("validated_by") == "cells"
+    kept = set(apart) if by_cells else set()
+    return frozenset(place_of(str(cell)) for cell in cells if cell not in kept)
+
+
+def of_model(
+    name: str, model: TrainedModel | Path, ground: Ground, threshold: float
+) -> tuple[Row, list[str]]:
     """What a model maps of each tile, from the tile alone.
+
+    Returns:
+        The row, and whether the model has seen these cells before.
 
     Raises:
         ModelError: No model.
@@ -391,4 +255,13 @@ def of_model(name: str, model: TrainedModel | Path, ground: Ground, threshold: f
         found: Floats = there.core(classifier(there.tile)[1]).astype(np.float64)
         return found
 
-    return _of_likely(name, read, threshold)
+    notes = []
+    if isinstance(trained.record.get("cells"), list):
+        learned = learned_from(trained)
+        seen = {place.key for place in ground.places if place_of(place.name) in learned}
+        if seen:
+            notes.append(
+                f"{name}: learned from {len(seen)} of these {len(ground.keys)} cells, which "
+                "flatters it; score those held out"
+            )
+    return _of_likely(name, read, threshold), notes

@@ -150,7 +150,8 @@ def text(found: Evaluation) -> str:
     drawn = f"{found.units} {found.unit}s" if found.units > 1 else "none: one unit"
     parts = [
         f"reference     {found.reference}\n"
-        f"compared      {found.pixels:,} pixels of {found.cells} cells, {share:.1%} of them water\n"
+        f"compared      {found.pixels:,} pixels of {found.cells} cell{'s' * (found.cells > 1)}, "
+        f"{share:.1%} of them water\n"
         f"intervals     95%, {drawn} drawn again {found.resamples:,} times",
         _main(found),
     ]
