@@ -139,6 +139,8 @@ def _in_cast_shade(
     rows, cols = elevation.shape
     for step in range(1, int(min(relief / (rise * stride), max(rows, cols))) + 1):
         right, below = round(step * stride * across), round(step * stride * down)
+        if abs(right) >= cols or abs(below) >= rows:
+            break
         here = (
             slice(max(0, -below), rows - max(0, below)),
             slice(max(0, -right), cols - max(0, right)),
