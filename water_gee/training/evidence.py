@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-WITNESSES = ("spectrum", "qa", "brightness", "flatness", "snow", "terrain", "shadow")
+WITNESSES = (
+    "spectrum",
+    "qa",
+    "brightness",
+    "flatness",
+    "snow",
+    "terrain",
+    "shadow",
+    "neighbours",
+)
 """Those heard here, in order; `correction` adds the network."""
 
 # ------------------------------------------------------------------ spectrum
@@ -97,6 +106,9 @@ UNLIT = 0.1
 
 CLOUD_SHADOW = -2.5
 
+NEIGHBOURS, NEIGHBOURS_MOST = 0.4, 1.5
+"""What part of the mean log-odds of 3 x 3 pixels counts again, each at most this large."""
+
 LIMIT = 6.0
 """No sum is believed beyond this."""
 
@@ -157,6 +169,7 @@ def weigh(tile: Tile) -> Weighed:
         name: np.where(observed, np.nan_to_num(part), 0).astype(np.float32)
         for name, part in parts.items()
     }
+    shown["neighbours"] = _neighbours(np.sum(list(shown.values()), axis=0), observed)
     return Weighed(shown, observed, cast, haze)
 
 
@@ -223,6 +236,16 @@ def _flatness(swir1: FloatArray, swir2: FloatArray) -> FloatArray:
     believed = np.clip((swir1 - first) / (full - first), 0, 1)
     said = np.clip(PER_FLAT * (swir2 / swir1 - FLAT), FLAT_MOST, 0)
     return np.asarray(believed * said, np.float32)
+
+
+def _neighbours(odds: FloatArray, observed: BoolArray) -> FloatArray:
+    from scipy.ndimage import uniform_filter
+
+    kept = np.where(observed, np.clip(odds, -NEIGHBOURS_MOST, NEIGHBOURS_MOST), 0)
+    total = uniform_filter(kept.astype(np.float64), 3, mode="nearest")
+    seen = uniform_filter(observed.astype(np.float64), 3, mode="nearest")
+    mean = np.where(observed, total / np.maximum(seen, 1 / 9), 0)
+    return np.asarray(NEIGHBOURS * mean, np.float32)
 
 
 def _qa(tile: Tile) -> FloatArray:

@@ -41,7 +41,7 @@ BEYOND_CHANCE = 1.6
 SPREAD = 0.1
 """Clouds differ in height: shadows lie this much nearer or farther than the distance found."""
 
-GROW = 2
+GROW = 1
 """Pixels around a shifted cloud that count with it."""
 
 _BLOCK = 64
