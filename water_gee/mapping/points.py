@@ -170,7 +170,7 @@ def strata_of(codes: Codes, near_shore: float) -> Codes:
         there = codes != other
         if there.all():
             continue
-        close = ndimage.distance_transform_edt(there) - 0.5 <= near_shore
+        close = np.asarray(ndimage.distance_transform_edt(there)) - 0.5 <= near_shore
         out[(codes == own) & close] = own + 2
     return out
 

@@ -71,6 +71,6 @@ class Bands:
         for own, other in ((WATER, LAND), (LAND, WATER)):
             here, there = reference == own, reference != other
             if here.any() and not there.all():
-                away[here] = ndimage.distance_transform_edt(there, sampling)[here]
+                away[here] = np.asarray(ndimage.distance_transform_edt(there, sampling))[here]
         away -= sum(sampling) / 4
         return np.searchsorted(self.bounds, away, side="left").astype(np.uint8)
