@@ -12,10 +12,9 @@ land.
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -193,13 +192,8 @@ def make_store(folder: Path, chips: Sequence[Chip]) -> TileStore:
         features, swir2 = _padded(chip.features, recipe.side), _padded(chip.bands[5:], recipe.side)
         mask = np.full((recipe.side, recipe.side), NOT_OBSERVED, np.uint8)
         mask[: chip.shape[0], : chip.shape[1]] = chip.raw
-        store.write_tile(cell, features, mask, **_evidence(swir2[0]))
+        store.write_tile(cell, features, mask, evidence={"SWIR2": swir2[0]})
     return store
-
-
-def _evidence(swir2: FloatArray) -> dict[str, Any]:
-    known = "evidence" in inspect.signature(TileStore.write_tile).parameters
-    return {"evidence": {"SWIR2": swir2}} if known else {}
 
 
 def cells(recipe: Recipe, count: int) -> list[Cell]:

@@ -29,14 +29,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import chips as labelled
 import numpy as np
 
 from water_gee import indices
-from water_gee.metrics import Confusion
-from water_gee.training import methods as known
-from water_gee.training.labels import denoise_labels
+from water_gee.metrics import NOT_OBSERVED, Confusion
+from water_gee.training import labels as correction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chips import ByteArray, Chip
 
     from water_gee.imagery.store import TileStore
+    from water_gee.training.methods import Correction, Method, Tile, Tiles
 
     Counts = npt.NDArray[np.int64]
 
@@ -59,13 +60,9 @@ RAW = "raw"
 
 BLOCK = 64
 DRAWS = 2000
-NOT_OBSERVED = labelled.NOT_OBSERVED
 
 UNDECIDED = ("raw", "land", "out")
 """How undecided pixels may be counted."""
-
-METHODS: dict[str, Any] = getattr(known, "METHODS", {})
-NAMES = [*METHODS] or [DEFAULT]
 
 PACKAGES = ("water-gee", "tensorflow", "keras", "numpy", "scipy")
 
@@ -92,20 +89,18 @@ def baselines(chip: Chip) -> dict[str, ByteArray]:
 class Timed:
     """A method that keeps how long each correction took."""
 
-    def __init__(self, method: Any) -> None:
+    def __init__(self, method: Method) -> None:
         self._method = method
+        self.name = method.name
         self.seconds: list[float] = []
         self.prepared = 0.0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._method, name)
-
-    def prepare(self, tiles: known.Tiles, *, seed: int, progress: bool) -> None:
+    def prepare(self, tiles: Tiles, *, seed: int, progress: bool) -> None:
         start = time.perf_counter()
         self._method.prepare(tiles, seed=seed, progress=progress)
         self.prepared = time.perf_counter() - start
 
-    def correct(self, tile: known.Tile) -> known.Correction | None:
+    def correct(self, tile: Tile) -> Correction | None:
         start = time.perf_counter()
         done = self._method.correct(tile)
         self.seconds.append(time.perf_counter() - start)
@@ -130,7 +125,7 @@ class Corrected:
 def correct(chips: Sequence[Chip], method: str, seed: int, *, each: bool = False) -> Corrected:
     """Correct the chips' raw labels with a method."""
     groups = [[chip] for chip in chips] if each else [list(chips)]
-    labels: list[ByteArray] = []
+    found: list[ByteArray] = []
     prepared, slowest = 0.0, 0.0
     for group in groups:
         with (
@@ -138,27 +133,25 @@ def correct(chips: Sequence[Chip], method: str, seed: int, *, each: bool = False
             labelled.make_store(Path(folder), group) as store,
         ):
             timed = run_method(store, method, seed)
-            labels += [labelled.read_label(store, i, chip) for i, chip in enumerate(group)]
+            found += [labelled.read_label(store, i, chip) for i, chip in enumerate(group)]
             scale = 512**2 / store.recipe.side**2
         prepared += timed.prepared
         slowest = max(slowest, scale * max(timed.seconds, default=0.0))
-    return Corrected(labels, prepared, slowest)
+    return Corrected(found, prepared, slowest)
 
 
 def run_method(store: TileStore, method: str, seed: int) -> Timed:
     """Correct a store with one of the package's methods, and say how long it took."""
-    timed = Timed(METHODS[method]()) if method in METHODS else Timed(None)
-    if method not in METHODS:
-        start = time.perf_counter()
-        denoise_labels(store, seed=seed, progress=False)
-        timed.prepared = time.perf_counter() - start
-        return timed
-    factory, METHODS[method] = METHODS[method], lambda: timed
-    try:
-        denoise_labels(store, method=method, seed=seed, progress=False)
-    finally:
-        METHODS[method] = factory
-    return timed
+    made = correction._method
+    timed: list[Timed] = []
+
+    def timing(name: str) -> Timed:
+        timed.append(Timed(made(name)))
+        return timed[-1]
+
+    with mock.patch.object(correction, "_method", timing):
+        correction.denoise_labels(store, method=method, seed=seed, progress=False)
+    return timed[0]
 
 
 # ---------------------------------------------------------------------- scores
@@ -253,7 +246,7 @@ def table(
 def _pairs(scores: Mapping[str, Any], best: str) -> list[tuple[str, str, str]]:
     rivals = [name for name in scores if name != RAW]
     pairs = [(name, RAW, "above_raw") for name in rivals]
-    return pairs + [(n, best, "above_best_baseline") for n in rivals if n in NAMES]
+    return pairs + [(n, best, "above_best_baseline") for n in rivals if n in correction.METHODS]
 
 
 def _counts(chips: Sequence[Chip], labels: Sequence[ByteArray], how: str) -> Counts:
@@ -424,7 +417,9 @@ def main() -> None:
         type=Path,
         help="chips of the second table (default: `labelled_qa` there; none with --data)",
     )
-    parser.add_argument("--methods", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument(
+        "--methods", nargs="+", choices=correction.METHODS, default=list(correction.METHODS)
+    )
     parser.add_argument("--each", action="store_true", help="a store of its own for every chip")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a PNG a chip here")
     parser.add_argument("--seed", type=int, default=0)
