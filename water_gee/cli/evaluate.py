@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from water_gee.cli import options
 from water_gee.cli.options import DEFAULT_STORE, Integers, Names
@@ -84,6 +85,7 @@ def evaluate(obj: dict[str, Any], /, sources: tuple[str, ...], **given: Any) -> 
     if (labelled is None) == (given["reference"] is None):
         raise click.UsageError("give either --reference or --points")
     if labelled is not None:
+        _refuse_others(given)
         _points(sources, labelled, column, as_json, obj["progress"])
         return
     if column is not None:
@@ -120,3 +122,12 @@ def _points(
         raise click.UsageError("--points needs the one MAP that they were drawn from")
     found = evaluate_points(sources[0], labelled, column=column or ANSWER, progress=progress)
     click.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+
+
+def _refuse_others(given: dict[str, Any]) -> None:
+    """Refuse options that say something about a reference alone."""
+    context = click.get_current_context()
+    for name in given:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            shown = "--csv" if name == "csv_file" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{shown} goes with --reference, not with --points")
