@@ -39,8 +39,8 @@ TARGET = (0.71, 0.78)
 BLUR = 0.42
 """Standard deviation of the sensor's point spread in pixels."""
 
-_MOST_WRONG = 0.42
-"""Share of a place's pixels that may be wrong, unless the target cannot be met otherwise."""
+MOST_WRONG = (0.42, 0.6, 0.8, 0.95)
+"""Share of a place's pixels that may be wrong; the later ones where the target is out of reach."""
 
 _BORDER = 30
 """Pixels around the area of interest that do not count towards the target."""
@@ -159,6 +159,7 @@ def scale_errors(
     seed: int,
     kinds: Mapping[str, float] = ORDINARY,
     target: tuple[float, float] = TARGET,
+    limits: Sequence[float] = MOST_WRONG,
 ) -> Field:
     """Choose what share of each kind errs, so that the season's majority label meets the target.
 
@@ -169,6 +170,8 @@ def scale_errors(
         seed: The season's seed.
         kinds: Kind -> its share of the water area before scaling.
         target: Between which the IoU is drawn.
+        limits: Share of a place that may be wrong, and what it is raised to in order to meet the
+            target; with the last of them the label is as it is.
 
     Returns:
         Share of each of `KIND_NAMES` that errs.
@@ -183,9 +186,9 @@ def scale_errors(
         return shares
 
     most = next(
-        (m for m in (_MOST_WRONG, 0.6, 0.8, 0.95)
+        (m for m in limits
          if majority_iou(weakness, looks, truth, wrong(8.0, m)) < wanted),
-        0.95,
+        limits[-1],
     )  # fmt: skip
     low, high = 0.0, 8.0
     for _ in range(9):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from water_gee.demo.places import ORDINARY
-from water_gee.demo.quality import TARGET
+from water_gee.demo.quality import MOST_WRONG, TARGET
 from water_gee.demo.schedule import AUTUMN, SPRING, SUMMER
 from water_gee.demo.world import FAIR, PLAIN, Weather, World
 from water_gee.errors import RecipeError
@@ -38,6 +38,8 @@ class Regime:
         world: The ground.
         weather: The clouds.
         schedule: The acquisitions.
+        most: Share of a place's pixels that may be wrong, and what it is raised to where the target
+            is out of reach: a world with little of what goes wrong has a better label.
         mixed: Whether the QA sees water through the sensor's blur, so that it errs at every mixed
             pixel, and not only in places.
     """
@@ -49,10 +51,11 @@ class Regime:
     world: World = PLAIN
     weather: Weather = FAIR
     schedule: tuple[Acquisition, ...] = field(default=SUMMER, repr=False)
+    most: tuple[float, ...] = (0.42, 0.6)
     mixed: bool = False
 
 
-NONE = Regime("", "all ordinary kinds of error, few of each", ORDINARY, TARGET)
+NONE = Regime("", "all ordinary kinds of error, few of each", ORDINARY, TARGET, most=MOST_WRONG)
 """The season without a regime."""
 
 REGIMES: dict[str, Regime] = {
@@ -88,7 +91,7 @@ REGIMES: dict[str, Regime] = {
             "shallow",
             "water over a bright bottom, full of weed or under floating plants is called land",
             {"shallow": 0.3},
-            world=World(flat=5.0, weeds=1.0, wetland=0.13),
+            world=World(flat=5.0, weeds=1.0, wetland=0.13, widest=160),
         ),
         Regime(
             "thin river",
@@ -120,7 +123,7 @@ REGIMES: dict[str, Regime] = {
             "salt flat",
             "wet salt is called water, brine over a bright bottom land",
             {"wet salt": 0.2, "bright brine": 0.1},
-            world=World(playa=0.22, lakes=0.03, wetland=0.06),
+            world=World(playa=0.22, lakes=0.03, wetland=0.06, widest=160),
         ),
     )
 }

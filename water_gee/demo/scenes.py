@@ -97,7 +97,9 @@ def make_scenes(site: Site, ground: Ground, seed: int, regime: Regime = NONE) ->
     looks = [_look(ground, view, seed, regime) for view in views]
     weakness = quality.find_weakness(ground, darkness, seed, regime.errors, _spoilt_share(looks))
     truth = ground.water >= 0.5
-    wrong = quality.scale_errors(weakness, looks, truth, seed, regime.errors, regime.target)
+    wrong = quality.scale_errors(
+        weakness, looks, truth, seed, regime.errors, regime.target, regime.most
+    )
     for view, one in zip(views, looks, strict=True):
         rng = noise.generator(seed, f"sensor {view.facts.product}")
         bands = _expose(ground, view, still, green, rng)

@@ -15,7 +15,7 @@ from pyproj import Transformer
 from water_gee import raster
 from water_gee.demo import filters, landcover, noise, regimes, scenes, terrain, waters
 from water_gee.demo.mtl import ORIGIN, write_mtl
-from water_gee.demo.site import PIXEL, UTM, Site, make_site
+from water_gee.demo.site import FINE, PIXEL, UTM, Site, make_site
 from water_gee.errors import WaterGeeError
 from water_gee.files import refuse_write, sync, write_bytes
 
@@ -48,7 +48,8 @@ class Season:
         bounds: Area of interest in degrees: west, south, east, north.
         scenes: Scene folders, by date.
         truth: GeoTIFF, uint8: 1 where water covers at least half of a 30 m pixel.
-        fraction: GeoTIFF, float32: share of each 30 m pixel under water.
+        fraction: GeoTIFF, float32: share of each 30 m pixel under water, exact: ninths, by the
+            truth at 10 m.
         dem: GeoTIFF, float32 metres, EPSG:4326, one arc second.
         seconds: How long it took to make.
         regime: Name of its noise regime; None: without one.
@@ -136,7 +137,7 @@ def _fill(folder: Path, site: Site, seed: int, regime: regimes.Regime) -> list[s
     _write(
         folder / "synthetic_truth_water.tif", (ground.water >= 0.5).astype(np.uint8), site.transform
     )
-    _write(folder / "synthetic_truth_fraction.tif", ground.water, site.transform)
+    _write(folder / "synthetic_truth_fraction.tif", _fraction(ground, regime), site.transform)
     _write_dem(folder / "synthetic_dem.tif", site, ground, seed)
     names = []
     for scene in scenes.make_scenes(site, ground, seed, regime):
@@ -148,6 +149,18 @@ def _fill(folder: Path, site: Site, seed: int, regime: regimes.Regime) -> list[s
         text = write_mtl(scene.facts, site)
         write_bytes(folder / product / f"{product}_MTL.txt", text.encode())
     return names
+
+
+def _fraction(ground: landcover.Ground, regime: regimes.Regime) -> NDArray[np.float32]:
+    """Share of water as float32 ninths.
+
+    The shares of the kinds of water, added up in float32, are a last bit off in a few pixels; the
+    season without a regime keeps them so, for its pixels never change.
+    """
+    if regime is regimes.NONE:
+        return np.asarray(ground.water, np.float32)
+    ninths = np.rint(ground.water * FINE**2).astype(np.float32)
+    return np.asarray(ninths / np.float32(FINE**2), np.float32)
 
 
 def _write(path: Path, values: NDArray[Any], transform: Affine, crs: str = UTM) -> None:
