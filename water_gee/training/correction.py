@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
+from water_gee import indices
 from water_gee.errors import LabelError, TrainingError
-from water_gee.training import evidence
+from water_gee.training import checkpoint, evidence
 from water_gee.training.methods import Correction
 from water_gee.training.patches import MARGIN, NOT_OBSERVED, balanced, samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from water_gee.training.dense import Trainer
     from water_gee.training.evidence import Weighed
@@ -51,7 +53,7 @@ TRUST = 1.5
 NETWORK, NETWORK_MOST = 0.5, 1.5
 """What part of a network's log-odds is believed, and at most: it learned the others' mistakes."""
 
-UNDECIDED = 0.2
+UNDECIDED = 0.1
 """Sums nearer to 0 than this decide nothing."""
 
 FEWEST_SURE = 50
@@ -83,7 +85,15 @@ class EvidenceMethod:
 
     name = "evidence"
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Path | None = None, key: str = "") -> None:
+        """Start anew, or go on.
+
+        Args:
+            keep: A file for what was learned so far, so that a killed call goes on after its last
+                round.
+            key: Of the tiles and settings; a file of others is not taken up.
+        """
+        self._keep, self._key = keep, key
         self._trainers: list[Trainer] = []
         self._order: dict[str, int] = {}
         self._block = 0
@@ -130,22 +140,40 @@ class EvidenceMethod:
         weighed = evidence.weigh(tile)
         inner = slice(MARGIN, -MARGIN)
         odds = weighed.log_odds
-        start = _samples(tile, odds)
+        start = _samples(tile, weighed)
         return _Learned(start, odds[inner, inner], np.zeros(start.water.shape, np.uint8))
 
     def _rounds(self, learned: Sequence[_Learned], progress: bool) -> None:
-        belief = [tile.odds for tile in learned]
-        total = len(self._trainers) * sum(STEPS)
-        with tqdm(total=total, desc="correction", unit="step", disable=not progress) as bar:
-            for number, steps in enumerate(STEPS):
+        changes = self._resume()
+        belief = [self._joined(tile) if changes else tile.odds for tile in learned]
+        total, walked = (len(self._trainers) * sum(part) for part in (STEPS, STEPS[: len(changes)]))
+        with tqdm(
+            total=total, initial=walked, desc="correction", unit="step", disable=not progress
+        ) as bar:
+            while len(changes) < len(STEPS) and not (changes and changes[-1] < SETTLED):
+                turn = len(changes), STEPS[len(changes)]
                 for half, trainer in enumerate(self._trainers):
-                    _learn(trainer, learned, belief, half, (number, steps))
-                    bar.update(steps)
-                if number == len(STEPS) - 1:
-                    break
+                    _learn(trainer, learned, belief, half, turn)
+                    bar.update(turn[1])
                 before, belief = belief, [self._joined(tile) for tile in learned]
-                if _changed(before, belief) < SETTLED:
-                    break
+                changes.append(_changed(before, belief))
+                self._remember(changes)
+
+    def _remember(self, changes: Sequence[float]) -> None:
+        if self._keep is not None:
+            rows = [{"changed": share} for share in changes]
+            state = [value for trainer in self._trainers for value in trainer.state()]
+            checkpoint.save(self._keep, self._key, checkpoint.Standing(rows, state, [], 0, 0.0))
+
+    def _resume(self) -> list[float]:
+        """Take up what was learned before: by how much labels changed in each round done."""
+        kept = checkpoint.load(self._keep, self._key) if self._keep is not None else None
+        if kept is None:
+            return []
+        each = len(kept.state) // len(self._trainers)
+        for number, trainer in enumerate(self._trainers):
+            trainer.restore(kept.state[number * each : (number + 1) * each])
+        return [row["changed"] for row in kept.rows]
 
     def _joined(self, tile: _Learned) -> FloatArray:
         """The witnesses' log-odds with those of the network that did not learn from them."""
@@ -156,7 +184,7 @@ class EvidenceMethod:
 
     def _network(self, tile: Tile, weighed: Weighed) -> FloatArray:
         """What the networks say of a tile, 0 where they see no whole window."""
-        start = _samples(tile, weighed.log_odds)
+        start = _samples(tile, weighed)
         each = [_log_odds(trainer.probability(start)) for trainer in self._trainers]
         number = self._order.get(tile.name)
         if number is None or len(each) == 1:
@@ -177,9 +205,20 @@ def _spread(names: Sequence[str], seed: int) -> list[str]:
     return [names[index] for index in sorted(chosen)]
 
 
-def _samples(tile: Tile, odds: FloatArray) -> Samples:
+def _samples(tile: Tile, weighed: Weighed) -> Samples:
+    """A tile as the networks see it: through clear air, and without what lies in shadow.
+
+    In the shadow of a cloud a lake looks like any lake, but the witnesses call it land or say
+    nothing; there is nothing to learn, and nothing to be asked.
+    """
+    odds = weighed.log_odds
     label = np.where(np.isnan(odds), NOT_OBSERVED, odds > 0).astype(np.uint8)
-    return samples(tile.name, tile.features, label)
+    if weighed.shadows is not None:
+        label[weighed.shadows.zone] = NOT_OBSERVED
+    clear = tile.features.copy()
+    clear[:4] -= weighed.haze[:, np.newaxis, np.newaxis]
+    clear[5] = indices.mndwi(np.maximum(clear[1], 1e-3), np.maximum(clear[4], 1e-3))
+    return samples(tile.name, clear, label)
 
 
 def _learn(

@@ -84,7 +84,7 @@ def denoise_labels(
             return denoise_labels(
                 opened, method=method, seed=seed, folder=folder, progress=progress
             )
-    corrector = _method(method)
+    check_method(method)
     check_settings(store.recipe, seed)
     started = time.perf_counter()
     tiles = _tiles(store)
@@ -92,7 +92,8 @@ def denoise_labels(
     standing = _standing(store, folder, key)
     if standing is not None:
         return standing
-    made = _correct(tiles, corrector, folder, key, seed, progress)
+    keep = store.path / f".{folder}.checkpoint.zip"
+    made = _correct(tiles, _method(method, keep, key), folder, key, seed, progress)
     cells = {name: record for name, record in made.items() if record is not None}
     record = {
         "key": key,
@@ -107,6 +108,7 @@ def denoise_labels(
         "seconds": round(time.perf_counter() - started, 1),
     }
     write_bytes(_record_path(store, folder), json.dumps(record, indent=1).encode())
+    keep.unlink(missing_ok=True)
     return record
 
 
@@ -122,21 +124,27 @@ def settings_of(store: TileStore) -> tuple[str, int] | None:
     return (str(method), seed) if isinstance(seed, int) else None
 
 
-def _method(name: str) -> Method:
-    """Make a method by its name; Keras is loaded when it is prepared.
+def check_method(name: str) -> None:
+    """Refuse a method that there is not.
 
     Raises:
         LabelError: There is no such method.
     """
-    if name == "evidence":
-        from water_gee.training.correction import EvidenceMethod
+    if name not in METHODS:
+        raise LabelError(
+            f"unknown method {name!r} of label correction; known: {', '.join(METHODS)}"
+        )
 
-        return EvidenceMethod()
+
+def _method(name: str, keep: Path, key: str) -> Method:
+    """Make a method by its name; Keras is loaded when it is prepared."""
     if name == "seed":
         from water_gee.training.seed_method import SeedMethod
 
         return SeedMethod()
-    raise LabelError(f"unknown method {name!r} of label correction; known: {', '.join(METHODS)}")
+    from water_gee.training.correction import EvidenceMethod
+
+    return EvidenceMethod(keep, key)
 
 
 @dataclass(frozen=True, slots=True)
