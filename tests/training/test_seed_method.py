@@ -13,16 +13,8 @@ from small_water import scene
 from water_gee.training.backend import keras
 from water_gee.training.methods import Tile
 from water_gee.training.network import pixel_cnn
-from water_gee.training.seed_method import (
-    Drawn,
-    Scene,
-    SeedMethod,
-    draw,
-    fresh_weights,
-    mapper,
-    sure_water,
-    train_network,
-)
+from water_gee.training.seed_method import Scene, SeedMethod, draw, sure_water
+from water_gee.training.seed_network import fresh_weights, mapper, train_network
 
 SIDE = 46
 """One size for all: a size is compiled once."""
@@ -129,10 +121,9 @@ def test_the_compiled_loop_is_keras_fit_on_gathered_patches():
     first = fresh_weights([w.shape for w in pixel_cnn(7, 7).get_weights()], rng)
     patches = np.stack([bands[r : r + 7, c : c + 7] for r, c in corner])
     plain = naive_network(patches, target[:, None, None], first, 4, 1e-3, np.random.default_rng(8))
-    known = np.ones((SIDE - 6, SIDE - 6), bool)
-    drawn = Drawn((corner[:, 0] * SIDE + corner[:, 1]).astype(np.int32), target)
+    flat = (corner[:, 0] * SIDE + corner[:, 1]).astype(np.int32)
     found = train_network(
-        Scene(bands, known, known), drawn, first, 4, np.random.default_rng(8), rate=1e-3
+        bands, flat, target, first, 4, np.random.default_rng(8), batch=16, rate=1e-3
     )
     moved = max(np.abs(a - b).max() for a, b in zip(found, first, strict=True))
     apart = max(np.abs(a - b).max() for a, b in zip(found, plain.get_weights(), strict=True))
@@ -308,7 +299,7 @@ def test_a_round_that_is_sure_of_nothing_leaves_the_label_and_says_so():
     done = method(epochs=(1, 1, 1), rate=1e-9).correct(given)
     np.testing.assert_array_equal(done.label, given.qa)
     assert not done.record["trusted"]
-    assert done.record["reason"] == "no sure water for round 2"
+    assert done.record["why"] == "no sure water for round 2"
     assert done.record["to_water"] == done.record["to_land"] == 0
 
 
@@ -317,7 +308,7 @@ def test_a_tile_whose_windows_all_have_holes_keeps_its_label():
     given.features[:, ::5] = np.nan
     done = method().correct(given)
     np.testing.assert_array_equal(done.label, given.qa)
-    assert done.record["reason"] == "no sure water for round 1"
+    assert done.record["why"] == "no sure water for round 1"
 
 
 def test_a_tile_of_water_alone_stays_water():
