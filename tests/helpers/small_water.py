@@ -16,6 +16,12 @@ TURBID = (0.08, 0.12, 0.13, 0.06, 0.03)
 FOREST = (0.02, 0.04, 0.03, 0.25, 0.12)
 SNOW = (0.80, 0.80, 0.78, 0.70, 0.10)
 SHADOW = (0.03, 0.03, 0.02, 0.02, 0.015)
+GRASS = (0.04, 0.07, 0.06, 0.30, 0.20)
+DESERT = (0.16, 0.22, 0.28, 0.33, 0.40)
+SALT = (0.30, 0.38, 0.42, 0.44, 0.28)
+CHAR = (0.04, 0.045, 0.05, 0.07, 0.09)
+WET_SOIL = (0.06, 0.07, 0.075, 0.08, 0.075)
+"""Halfway between water and land: it passes a test for water or two."""
 
 
 def spectrum(classes, table, noise=0.0, seed=0, elevation=None):
