@@ -249,6 +249,18 @@ def test_maps_are_not_made_of_scenes_that_lie_over_each_other(fetch):
     assert "\n" not in str(caught.value)
 
 
+def test_what_scenes_trained_maps_a_service_as_a_median(fetch, tmp_path):
+    from water_gee.mapping.sources import opened
+
+    near, _ = scenes()
+    made.put(tmp_path / "catalog", near)
+    with small_catalog.client_in_process(tmp_path / "catalog"):
+        served = session.ensure()
+        with opened(served, SCENES, 3, BOX) as source:
+            assert source.recipe == SCENES.replace(composite="median")
+            assert source.reader.header.names[:8] == SCENES.features
+
+
 def test_what_scenes_trained_may_map_their_season(fetch):
     from water_gee.mapping.sources import opened
 

@@ -104,6 +104,12 @@ def test_a_model_may_map_other_years_and_another_composite():
         check_same(other, season, ("the model", "the store"), ignore=MAY_DIFFER)
 
 
+def test_the_season_of_scenes_is_their_median_and_of_others_itself():
+    mean = Recipe(composite="mean")
+    assert mean.season is mean
+    assert Recipe(composite="scene", years=2019).season == Recipe(years=2019)
+
+
 @pytest.mark.parametrize(
     ("sensors", "both"),
     [

@@ -178,7 +178,7 @@ def _of_model(
     *,
     probability: bool,
 ) -> _Subject:
-    recipe = trained.recipe
+    recipe = trained.recipe.season
     chosen = [years] if isinstance(years, int) else sorted(set(years)) if years is not None else []
     if years is not None and not chosen:
         raise DeployError("no years given; leave them out to map the recipe's")

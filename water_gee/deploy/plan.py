@@ -351,6 +351,7 @@ def area_of(trained: TrainedModel, aoi: Any) -> Area:
 
 def _recipes(recipe: Recipe, years: int | Iterable[int] | None) -> tuple[Recipe, ...]:
     """One recipe for each year given, or the recipe itself."""
+    recipe = recipe.season
     if years is None:
         return (recipe,)
     try:

@@ -125,12 +125,13 @@ def scenes(
 def boxes(area: Any) -> ee.Geometry:
     """The boxes around an area's parts: a request need not carry every bend of a coast."""
     parts = [part.envelope.exterior.coords[:] for part in getattr(area, "geoms", [area])]
-    return ee.Geometry.MultiPolygon([[part] for part in parts], None, False)
+    region: ee.Geometry = ee.Geometry.MultiPolygon([[part] for part in parts], None, False)
+    return region
 
 
 def images(sensor: Sensor, recipe: Recipe | None = None) -> ee.ImageCollection:
     """A sensor's images as the catalogue has them; of a recipe's years and months, where given."""
-    collection = ee.ImageCollection(sensor.collection)
+    collection: ee.ImageCollection = ee.ImageCollection(sensor.collection)
     if recipe is not None:
         collection = collection.filter(_date_filter(recipe, None))
     return collection

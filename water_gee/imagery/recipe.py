@@ -113,6 +113,11 @@ class Recipe:
         """Side of a pixel in degrees, exactly: 135/501000 by default."""
         return Fraction(str(self.cell)) / self.pixels
 
+    @property
+    def season(self) -> Recipe:
+        """What a map of the season is made with: `median` where tiles are of single scenes."""
+        return self.replace(composite="median") if self.composite == "scene" else self
+
     def to_dict(self) -> dict[str, Any]:
         """The recipe in types that JSON and TOML share; later fields only where not as before."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

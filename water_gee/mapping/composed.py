@@ -67,6 +67,7 @@ def opened(
 
     if not isinstance(source, session.Session):
         _connect(Path(source))
+    recipe = recipe.season
     if years is not None:
         recipe = recipe.replace(years=years if isinstance(years, int) else list(years))
     with own_retries(), _refusing():
