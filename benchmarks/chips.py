@@ -202,10 +202,11 @@ def cells(recipe: Recipe, count: int) -> list[Cell]:
     return [Cell(2 * number, 0, lattice) for number in range(count)]
 
 
-def read_label(store: TileStore, number: int, chip: Chip) -> ByteArray:
+def read_label(store: TileStore, number: int, chip: Chip, folder: str) -> ByteArray:
     """The corrected label of a chip, the raw label where the store has none; uint8 `(row, col)`."""
     cell = cells(store.recipe, number + 1)[number]
-    label = store.read_label(cell) if store.has_label(cell) else store.read_mask(cell)
+    found = store.has_label(cell, folder)
+    label = store.read_label(cell, folder) if found else store.read_mask(cell)
     return label[: chip.shape[0], : chip.shape[1]]
 
 

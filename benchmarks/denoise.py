@@ -35,6 +35,7 @@ import chips as labelled
 import numpy as np
 
 from water_gee import indices
+from water_gee.imagery.store import LABELS
 from water_gee.metrics import NOT_OBSERVED, Confusion
 from water_gee.training import labels as correction
 
@@ -133,7 +134,7 @@ def correct(chips: Sequence[Chip], method: str, seed: int, *, each: bool = False
             labelled.make_store(Path(folder), group) as store,
         ):
             timed = run_method(store, method, seed)
-            found += [labelled.read_label(store, i, chip) for i, chip in enumerate(group)]
+            found += [labelled.read_label(store, i, chip, LABELS) for i, chip in enumerate(group)]
             scale = 512**2 / store.recipe.side**2
         prepared += timed.prepared
         slowest = max(slowest, scale * max(timed.seconds, default=0.0))
@@ -145,8 +146,8 @@ def run_method(store: TileStore, method: str, seed: int) -> Timed:
     made = correction._method
     timed: list[Timed] = []
 
-    def timing(name: str) -> Timed:
-        timed.append(Timed(made(name)))
+    def timing(*how: Any) -> Timed:
+        timed.append(Timed(made(*how)))
         return timed[-1]
 
     with mock.patch.object(correction, "_method", timing):
