@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -131,6 +134,23 @@ def test_every_pixel_of_a_stratum_has_a_chance_by_its_area(tmp_path):
         drawn[int(kept.best[1][1][0])] += 1
     share = areas[0] / sum(areas)
     assert drawn[0] / 600 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 600))
+
+
+def test_the_file_brings_its_form_and_its_colours(mapped, tmp_path):
+    draw_points(mapped[0], tmp_path / "p.gpkg", number=30, **quiet)
+    with contextlib.closing(sqlite3.connect(tmp_path / "p.gpkg")) as database:
+        ((layer, qml),) = database.execute("SELECT f_table_name, styleQML FROM layer_styles")
+    assert layer == "points"
+    root = ElementTree.fromstring(qml)
+    assert [each.get("value") for each in root.iter("category")] == ["water", "land", ""]
+    (field,) = root.iter("field")
+    assert field.get("name") == "reference"
+    widget = field.find("editWidget")
+    assert widget is not None
+    assert widget.get("type") == "ValueMap"
+    picks = [each.get("value") for each in widget.iter("Option") if each.get("value")]
+    assert picks == ["water", "land"]
+    assert "design" in {str(name) for name, _ in pyogrio.list_layers(tmp_path / "p.gpkg")}
 
 
 def test_equal_seeds_draw_equal_points_and_files(mapped, tmp_path):

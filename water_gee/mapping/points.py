@@ -29,7 +29,7 @@ from water_gee._version import __version__
 from water_gee.errors import RasterError
 from water_gee.files import refuse_same
 from water_gee.imagery.store import LAND, WATER
-from water_gee.mapping import areas, maps
+from water_gee.mapping import areas, maps, pointstyle, styles
 from water_gee.mapping.vectors import geopackage
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ def draw_points(
     with geopackage(target) as named:
         pyogrio.write_dataframe(table, named, layer=LAYER, driver="GPKG", geometry_type="Point")
         pyogrio.write_dataframe(design, named, layer=DESIGN, driver="GPKG", append=True)
+        qml = pointstyle.point_qml(ANSWER, ("water", "land"))
+        styles.put_style(named, LAYER, (qml, ""), "what is labelled, and what is open")
     return Drawn(
         target,
         {STRATA[code]: sizes[code] for code in used},

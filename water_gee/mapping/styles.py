@@ -269,6 +269,22 @@ def add_to_geopackage(
     Raises:
         OSError: The file cannot be written, or the disk is full.
     """
+    qml, sld = polygon_qml(field, categories), polygon_sld(layer, field, categories)
+    put_style(path, layer, (qml, sld), description)
+
+
+def put_style(path: Path, layer: str, texts: tuple[str, str], description: str) -> None:
+    """Put a style into a GeoPackage that has none, as the default of a layer.
+
+    Args:
+        path: The GeoPackage, which nobody else has open.
+        layer: The layer.
+        texts: QML and SLD.
+        description: A line about it.
+
+    Raises:
+        OSError: The file cannot be written, or the disk is full.
+    """
     try:
         with contextlib.closing(sqlite3.connect(path)) as database, database:
             (column,) = database.execute(
@@ -283,8 +299,7 @@ def add_to_geopackage(
                     layer,
                     column,
                     layer,
-                    polygon_qml(field, categories),
-                    polygon_sld(layer, field, categories),
+                    *texts,
                     description,
                     EPOCH,
                 ),
