@@ -50,7 +50,7 @@ SETTLED = 0.002
 TRUST = 1.5
 """What log-odds are multiplied with to give the probability that networks learn from."""
 
-NETWORK, NETWORK_MOST = 0.5, 1.5
+NETWORK, NETWORK_MOST = 0.25, 0.75
 """What part of a network's log-odds is believed, and at most: it learned the others' mistakes."""
 
 UNDECIDED = 0.1
