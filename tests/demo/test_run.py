@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,7 +71,11 @@ def job(season):
         patch.setattr(workflow, "run", whole_job)
         patch.setattr("water_gee.training.fit.train", train)
         patch.setattr("water_gee.mapping.predict.predict", predict)
-        patch.setattr(run, "make_season", lambda folder, seed, cells: season)
+        patch.setattr(
+            run,
+            "make_season",
+            lambda folder, seed, cells, regime: replace(season, regime=regime),
+        )
         yield calls
 
 
@@ -120,6 +125,15 @@ def test_a_second_call_makes_nothing_again_and_says_the_same(first, job):
     assert [name for name, *_ in job] == ["run"]
     assert second.scores == result.scores
     assert result.report.stat().st_mtime_ns == page
+
+
+def test_the_regime_is_told_everywhere(first, job, tmp_path):
+    result = run_demo(tmp_path, seed=3, cells=(1, 1), regime="snow", progress=False)
+    assert result.regime == result.to_dict()["regime"] == "snow"
+    assert result.table().startswith("synthetic season of the noise regime «snow», seed 3")
+    assert "of the noise regime «snow»" in result.report.read_text()
+    assert first[0].regime is None
+    assert first[0].table().startswith("synthetic season, seed 3")
 
 
 def test_a_ceiling_that_is_gone_is_made_again(first, job):

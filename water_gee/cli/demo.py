@@ -31,9 +31,20 @@ class Cells(click.ParamType[tuple[int, int]]):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the season and everything else.")  # fmt: skip
 @click.option("--cells", type=Cells(), default="3x3", show_default=True, help="Size of the area.")
+@click.option(
+    "--regime",
+    help="Make only one kind of label error, in a world full of it; a wrong name lists them all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.pass_obj
-def demo(obj: dict[str, Any], out: str, seed: int, cells: tuple[int, int], as_json: bool) -> None:
+def demo(
+    obj: dict[str, Any],
+    out: str,
+    seed: int,
+    cells: tuple[int, int],
+    regime: str | None,
+    as_json: bool,
+) -> None:
     """Run the whole job on a synthetic season with known water.
 
     No account and no data needed. Prints how well labels, indices, the map and the best possible
@@ -41,5 +52,6 @@ def demo(obj: dict[str, Any], out: str, seed: int, cells: tuple[int, int], as_js
     """
     from water_gee.demo.run import run_demo
 
-    result = run_demo(out, seed=seed, cells=cells, progress=obj["progress"] and not as_json)
+    progress = obj["progress"] and not as_json
+    result = run_demo(out, seed=seed, cells=cells, regime=regime, progress=progress)
     click.echo(json.dumps(result.to_dict()) if as_json else result.table())

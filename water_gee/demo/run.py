@@ -64,6 +64,7 @@ class DemoResult:
         scores: Key of `NAMES` -> `iou`, `f1`, `accuracy`, and pixels `observed` and `missing`.
         seconds: Of each stage when it was made.
         report: The HTML page.
+        regime: Noise regime of the season; None: without one.
     """
 
     out: Path
@@ -72,6 +73,7 @@ class DemoResult:
     scores: Mapping[str, Mapping[str, float]]
     seconds: Mapping[str, float]
     report: Path
+    regime: str | None = None
 
     @property
     def gap_closed(self) -> float:
@@ -88,6 +90,7 @@ class DemoResult:
             "seconds": dict(self.seconds),
             "seed": self.seed,
             "cells": list(self.cells),
+            "regime": self.regime,
             "out": str(self.out),
             "version": __version__,
         }
@@ -96,7 +99,8 @@ class DemoResult:
         """Write the scores and times for people."""
         width = max(len(label) for label in NAMES.values())
         lines = [
-            f"synthetic season, seed {self.seed}, {self.cells[0]} x {self.cells[1]} cells",
+            f"synthetic season{_of(self.regime)}, seed {self.seed}, "
+            f"{self.cells[0]} x {self.cells[1]} cells",
             "",
             f"{'against the truth':<{width}}     IoU      F1  accuracy  not observed",
         ]
@@ -124,6 +128,7 @@ def run_demo(
     *,
     seed: int = 0,
     cells: tuple[int, int] = (3, 3),
+    regime: str | None = None,
     progress: bool = True,
 ) -> DemoResult:
     """Make a synthetic season with known water, run the whole job over it, and score everything.
@@ -132,13 +137,14 @@ def run_demo(
         out: Folder of results; what stands there is not made again.
         seed: Same seed, same numbers.
         cells: Lattice cells, `(rows, cols)`.
+        regime: Noise regime of the season, see `regimes.REGIMES`; None: a little of everything.
         progress: Whether to draw progress bars on standard error.
 
     Raises:
         WaterGeeError: Any part of the job refuses; the message says what and what to do.
     """
     folder = Path(out).absolute()
-    season = make_season(folder, seed, cells)
+    season = make_season(folder, seed, cells, regime)
     run = workflow.run(
         season.bounds,
         scenes=season.scenes,
@@ -164,7 +170,7 @@ def run_demo(
         )
         seconds["scores"] = round(time.perf_counter() - started, 3)
     _tell(folder, season, run, scores, seconds)
-    return DemoResult(folder, seed, cells, scores, seconds, run.report)
+    return DemoResult(folder, seed, cells, scores, seconds, run.report, regime)
 
 
 def _ceiling(
@@ -176,7 +182,8 @@ def _ceiling(
 
     model, chart = folder / "ceiling.keras", folder / "ceiling.tif"
     rows = [asdict(row) for row in store.rows()]
-    key = digest(__version__, season.seed, season.cells, seed, rows, file_digest(run.model))
+    made_of = (season.seed, season.cells, *([season.regime] if season.regime else []))
+    key = digest(__version__, *made_of, seed, rows, file_digest(run.model))
     with Journal.open(folder) as book:
         standing = book.standing("ceiling", key)
         if standing is None:
@@ -232,6 +239,11 @@ def _place(cell: Cell, grid: raster.Grid) -> tuple[slice, slice]:
     return slice(row, row + cell.core.height), slice(col, col + cell.core.width)
 
 
+def _of(regime: str | None) -> str:
+    """Words for the season's regime."""
+    return "" if regime is None else f" of the noise regime «{regime}»"
+
+
 def _tell(
     folder: Path,
     season: Season,
@@ -245,8 +257,9 @@ def _tell(
     known = {
         "synthetic": True,
         "note": (
-            f"Season {FOLDER} with seed {season.seed}: six Landsat 8 acquisitions over "
-            f"{season.cells[0]} x {season.cells[1]} cells, whose water is known to 10 m."
+            f"Season {FOLDER}{_of(season.regime)} with seed {season.seed}: six Landsat 8 "
+            f"acquisitions over {season.cells[0]} x {season.cells[1]} cells, whose water is known "
+            "to 10 m."
         ),
         "truth": TRUTH_RASTER,
         "map_sha256": file_digest(run.map),
