@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_water import scene
+from small_water import scene, store_of
 
+from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
+from water_gee.training.labels import denoise_labels
 from water_gee.training.methods import Tile
 from water_gee.training.network import pixel_cnn
 from water_gee.training.seed_method import Scene, SeedMethod, draw, sure_water
@@ -353,3 +355,16 @@ def test_the_same_seed_gives_the_same_weights_and_another_others():
 
 def test_a_store_without_tiles_is_prepared_for():
     SeedMethod().prepare(_Tiles(), seed=0, progress=False)
+
+
+def test_a_store_is_corrected_by_name_and_told_what_is_not_to_be_trusted(tmp_path):
+    """At the published rate, 30 epochs of so small a tile end far from 0.95."""
+    recipe = Recipe(pixels=SIDE - 6, years=(2023,))
+    with store_of(tmp_path / "store", [scene(0, SIDE)], recipe) as store:
+        record = denoise_labels(store, method="seed", progress=False)
+        (cell,) = store.cells()
+        assert record["method"] == "seed"
+        assert record["untrusted"][cell.id].startswith("no sure water for round")
+        assert record["cells"][cell.id]["rounds"][0]["samples"] > 100
+        np.testing.assert_array_equal(store.read_label(cell), store.read_mask(cell))
+        assert denoise_labels(store, method="seed", progress=False) == record
