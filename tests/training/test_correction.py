@@ -1,0 +1,294 @@
+"""The default correction, tile by tile, with networks that say what a test wants them to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from small_water import DEEP, DESERT, FOREST, TURBID, WET_SOIL, scene, spectrum
+
+from water_gee.errors import LabelError
+from water_gee.training import correction, dense
+from water_gee.training.correction import EvidenceMethod
+from water_gee.training.evidence import LIMIT, weigh
+from water_gee.training.methods import Tile
+
+SIDE = 76
+INSIDE = np.s_[3:-3, 3:-3]
+
+
+@dataclass
+class Tiles:
+    """Tiles in memory, as a store's are read."""
+
+    tiles: list[Tile]
+
+    @property
+    def names(self):
+        return [tile.name for tile in self.tiles]
+
+    def read(self, name):
+        return next(tile for tile in self.tiles if tile.name == name)
+
+
+class Says:
+    """A network that says the same of every pixel and learns nothing."""
+
+    def __init__(self, probability=0.5):
+        self.answer = probability
+
+    def probability(self, tile):
+        return np.full(tile.water.shape, self.answer, np.float32)
+
+
+def tile(seed=0, name="a", hole=True):
+    each = scene(seed, SIDE, hole=hole)
+    return Tile(name, each.features, each.qa)
+
+
+def shade(steps=60):
+    """Columns from deep water to forest, so finely that some decide nothing; the bit says land."""
+    part = np.linspace(0, 1, steps)
+    table = [np.array(DEEP) * (1 - share) + np.array(FOREST) * share for share in part]
+    features = spectrum(np.tile(np.arange(steps), (SIDE, 1)), table)
+    features[:, 30:34, 10:20] = np.nan
+    qa = np.zeros((SIDE, steps), np.uint8)
+    qa[30:34, 10:20] = 255
+    qa[40:] = np.where(qa[40:] == 255, 255, 1)
+    return Tile("shade", features, qa)
+
+
+def taught(*networks):
+    """A method whose networks have learned already."""
+    method = EvidenceMethod()
+    method._trainers = list(networks)
+    return method
+
+
+# ---------------------------------------------------------------------- from odds to labels
+
+
+def test_water_is_above_zero_land_below_and_the_doubtful_is_left_out():
+    given = shade()
+    odds = weigh(given).log_odds
+    found = taught(Says()).correct(given).label
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found == 1, odds > correction.UNDECIDED)
+    np.testing.assert_array_equal(found == 0, odds < -correction.UNDECIDED)
+    assert {0, 1, 255} == set(np.unique(found))
+    assert (found == 255)[given.qa != 255].any()
+    assert (found[given.qa == 255] == 255).all()
+
+
+def test_a_network_moves_what_is_doubtful_and_never_what_is_clear():
+    given = shade()
+    odds = weigh(given).log_odds
+    wet, dry = (taught(Says(p)).correct(given).label for p in (1.0, 0.0))
+    most = correction.NETWORK_MOST
+    seen = given.qa != 255
+    inner = np.zeros_like(seen)
+    inner[INSIDE] = True
+    for label, sign in ((wet, 1), (dry, -1)):
+        clear = seen & (abs(odds) > most + correction.UNDECIDED)
+        np.testing.assert_array_equal(label[clear] == 1, odds[clear] > 0)
+        # Where a whole window was observed, all that is close enough goes the network's way.
+        far = inner & seen & (np.abs(np.arange(SIDE) - 31.5) > 6)[:, None]
+        near = far & (sign * odds > -most + correction.UNDECIDED + 1e-3)
+        assert (label[near] == (sign > 0)).all()
+        assert near.sum() > (far & (sign * odds > 0)).sum()
+    # At the tile's edge and around holes the network sees no window: it says nothing there.
+    silent = taught(Says()).correct(given).label
+    for label in (wet, dry):
+        np.testing.assert_array_equal(label[:3], silent[:3])
+        np.testing.assert_array_equal(label[34:37, 10:20], silent[34:37, 10:20])
+
+
+# ---------------------------------------------------------------------- the record
+
+
+def test_the_record_counts_what_the_label_shows():
+    given = shade()
+    done = taught(Says(0.9)).correct(given)
+    label, record = done.label, done.record
+    seen = given.qa != 255
+    count = seen.sum()
+    to_water = ((given.qa == 0) & (label == 1)).sum() / count
+    to_land = ((given.qa == 1) & (label == 0)).sum() / count
+    assert min(to_water, to_land) > 0.01
+    assert record["to_water"] == pytest.approx(to_water, abs=1e-6)
+    assert record["to_land"] == pytest.approx(to_land, abs=1e-6)
+    assert record["undecided"] == pytest.approx(((label == 255) & seen).sum() / count, abs=1e-6)
+    for change in ("to_water", "to_land"):
+        by = record["by"][change]
+        assert set(by) <= set(correction._KINDS)
+        assert sum(by.values()) == pytest.approx(record[change], abs=1e-5)
+
+
+def test_what_changed_is_put_down_to_the_witness_that_asked_for_it():
+    """Deep water without the bit: the spectrum; mud under the bit on a steep slope: the terrain."""
+    cover = np.zeros((SIDE, SIDE), int)
+    cover[:, 30:] = 1
+    rise = 500 + 18.0 * np.clip(np.arange(SIDE) - 29, 0, None)
+    features = spectrum(cover, (DEEP, WET_SOIL), elevation=np.tile(rise, (SIDE, 1)))
+    by = taught(Says()).correct(Tile("a", features, cover.astype(np.uint8))).record["by"]
+    assert by["to_water"] == {"spectrum": pytest.approx(30 / SIDE, abs=1e-5)}
+    assert by["to_land"] == {"terrain": pytest.approx(46 / SIDE, abs=1e-5)}
+
+
+def test_a_tile_whose_label_nothing_contradicts_is_trusted():
+    each = scene(0, SIDE)
+    done = taught(Says()).correct(Tile("a", each.features, each.truth))
+    assert done.record["trusted"]
+    assert "why" not in done.record
+    assert done.record["to_water"] == done.record["to_land"] == 0
+
+
+def test_a_tile_is_not_trusted_where_all_its_qa_water_was_wrong():
+    each = scene(0, SIDE, hole=False)
+    done = taught(Says()).correct(Tile("a", each.features, 1 - each.truth))
+    was = int((each.truth == 0).sum())
+    assert not done.record["trusted"]
+    assert done.record["why"] == f"of {was} QA-water pixels 0 are left"
+
+
+def test_a_tile_is_not_trusted_where_the_bit_knew_nothing_of_its_water():
+    each = scene(0, SIDE, hole=False)
+    done = taught(Says()).correct(Tile("a", each.features, np.zeros_like(each.qa)))
+    now = int((done.label == 1).sum())
+    assert not done.record["trusted"]
+    assert done.record["why"] == f"of {now} water pixels the QA band knew 0"
+
+
+def test_a_tile_is_not_trusted_where_the_network_contradicts_the_witnesses():
+    each = scene(0, SIDE, hole=False)
+    done = taught(Says(0.02)).correct(Tile("a", each.features, each.truth))
+    share = each.truth[INSIDE].sum() / SIDE**2
+    assert share > correction.DOUBTFUL
+    assert done.record["network_disagrees"] == pytest.approx(share, abs=1e-6)
+    assert done.record["why"] == f"network and evidence disagree on {share:.0%} of the pixels"
+
+
+def test_a_tile_is_not_trusted_where_much_is_undecided(monkeypatch):
+    each = scene(0, SIDE, hole=False)
+    monkeypatch.setattr(correction, "UNDECIDED", 2 * LIMIT)
+    done = taught(Says()).correct(Tile("a", each.features, each.truth))
+    assert (done.label == 255).all()
+    assert done.record["why"] == "100% of the pixels are undecided"
+    assert not done.record["trusted"]
+
+
+# ---------------------------------------------------------------------- who judges whom
+
+
+class Liar:
+    """A network that remembers which pixels it learned from, and lies about exactly those."""
+
+    made: list[Liar]
+
+    def __init__(self, bands, seed, steps):
+        assert bands == 8
+        self.seed, self.steps = seed, steps
+        self.learned, self.water, self.land = {}, 0, 0
+        type(self).made.append(self)
+
+    def epoch(self, tiles, number, steps):
+        for each in tiles:
+            used = each.weight > 0
+            self.learned[each.name] = self.learned.get(each.name, False) | used
+            self.water += int((used & (each.water == 1)).sum())
+            self.land += int((used & (each.water == 0)).sum())
+        return 0.0
+
+    def probability(self, each):
+        lie = np.where(each.water == 1, 0.0, 1.0)
+        mine = self.learned.get(each.name, np.zeros(each.water.shape, bool))
+        return np.where(mine, lie, 0.5).astype(np.float32)
+
+    def state(self):
+        return []
+
+
+@pytest.fixture
+def liars(monkeypatch):
+    """Every network made in a test."""
+    monkeypatch.setattr(Liar, "made", [], raising=False)
+    monkeypatch.setattr(dense, "Trainer", Liar)
+    return Liar.made
+
+
+def prepared(tiles, seed=0):
+    method = EvidenceMethod()
+    method.prepare(Tiles(tiles), seed=seed, progress=False)
+    return method
+
+
+@pytest.mark.parametrize("blocks", [correction.BLOCKS, (32,), (11,)])
+def test_no_pixel_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch, blocks):
+    monkeypatch.setattr(correction, "BLOCKS", blocks)
+    tiles = [tile(seed, f"t{seed}") for seed in range(3)]
+    method = prepared(tiles, seed=40)
+    first, second = liars
+    assert {first.seed, second.seed} == {40, 41}
+    for each in tiles:
+        mine, other = (network.learned[each.name] for network in liars)
+        assert not (mine & other).any()
+        assert (mine | other).any()
+        alone = taught(Says()).correct(each)
+        done = method.correct(each)
+        np.testing.assert_array_equal(done.label, alone.label)
+        assert done.record["network_disagrees"] == 0
+    for network in liars:
+        assert min(network.water, network.land) >= correction.FEWEST_SURE
+
+
+def test_a_lake_in_one_corner_is_shared_between_the_networks_by_smaller_blocks(liars):
+    """Blocks of 64 pixels and more would leave all of it to one of them."""
+    cover = np.zeros((160, 160), int)
+    cover[8:52, 8:52] = 1
+    corner = Tile("a", spectrum(cover, (FOREST, DEEP), noise=0.002), cover.astype(np.uint8))
+    method = prepared([corner])
+    assert len(liars) == 2
+    for network in liars:
+        assert network.water >= correction.FEWEST_SURE
+    found = method.correct(corner).label
+    np.testing.assert_array_equal(found, cover)
+
+
+def test_a_pond_too_small_to_be_shared_is_learned_by_one_network(liars):
+    cover = np.zeros((60, 60), int)
+    cover[5:14, 5:14] = 1
+    pond = Tile("a", spectrum(cover, (FOREST, DEEP), noise=0.002), cover.astype(np.uint8))
+    prepared([pond])
+    assert len(liars) == 1
+
+
+def test_networks_learn_from_so_many_tiles_and_judge_the_others_together(liars, monkeypatch):
+    monkeypatch.setattr(correction, "MOST_TILES", 2)
+    tiles = [tile(seed, f"t{seed}") for seed in range(4)]
+    method = prepared(tiles)
+    learned = set(liars[0].learned) | set(liars[1].learned)
+    assert len(learned) == 2
+    for each in tiles:
+        assert set(np.unique(method.correct(each).label)) >= {0, 1}
+
+
+def test_what_lies_in_no_whole_window_is_not_learned_from(liars):
+    given = tile()
+    prepared([given])
+    bad = np.isnan(given.features).any(axis=0)
+    for network in liars:
+        for row, col in np.argwhere(network.learned["a"]):
+            assert not bad[row : row + 7, col : col + 7].any()
+
+
+@pytest.mark.parametrize(
+    ("covers", "kind"), [((DEEP, TURBID), "land"), ((FOREST, DESERT), "water")]
+)
+def test_without_sure_water_or_sure_land_there_is_nothing_to_learn(covers, kind):
+    cover = np.zeros((50, 50), int)
+    cover[:, 20:] = 1
+    qa = np.full((50, 50), int(kind == "land"), np.uint8)
+    with pytest.raises(LabelError, match=f"are surely {kind}: .*larger area") as caught:
+        prepared([Tile("a", spectrum(cover, covers), qa)])
+    assert "\n" not in str(caught.value)
