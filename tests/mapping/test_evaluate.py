@@ -486,13 +486,20 @@ def test_a_map_of_another_recipe_is_scored_and_that_is_said(scored, tmp_path):
                for note in found.notes)  # fmt: skip
 
 
-def test_a_reference_without_water_says_so(scored, tmp_path):
-    dry = {k: np.where(v == 255, 255, 0) for k, v in scored.truth.items()}
-    path = scored.write(tmp_path / "dry.tif", dry)
-    found = evaluate(scored.path, path, **quiet)
-    assert any("dry.tif has no water here" in note for note in found.notes)
-    assert np.isnan(found["QA bit"].scores["recall"].value)
-    assert STEP > 0
+def test_a_reference_of_one_class_says_so(scored, tmp_path):
+    """Nothing to find, or nothing to mistake: what cannot be measured is left empty everywhere."""
+    likely = {k: np.where(v == 255, 0.3, 0.35 + 0.3 * v) for k, v in scored.truth.items()}
+    given = scored.write(tmp_path / "likely.tif", likely, fill=np.nan, dtype=np.float32)
+    for value, words in ((0, "has no water here"), (1, "has no land here")):
+        one = {k: np.where(v == 255, 255, value) for k, v in scored.truth.items()}
+        path = scored.write(tmp_path / f"one{value}.tif", one)
+        found = evaluate([scored.path, given], path, **quiet, charts=tmp_path / f"charts{value}")
+        assert any(words in note for note in found.notes)
+        assert np.isnan(found["QA bit"].scores["land_recall" if value else "recall"].value)
+        assert np.isnan(found.calibrations[0].skill.value)
+        assert json.loads(json.dumps(found.to_dict(), allow_nan=False))
+        assert "nan" not in str(found)
+        assert STEP > 0
 
 
 # ------------------------------------------------------------------------------------ cells

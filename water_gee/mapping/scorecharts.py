@@ -156,7 +156,7 @@ def calibration_png(item: Calibration) -> bytes:
     curve.plot([0, 1], [0, 1], "--", color=_GREY, lw=1)
     curve.vlines(x, [b.water.low for b in some], [b.water.high for b in some], color=blue, lw=2.5,
                  alpha=0.5)  # fmt: skip
-    curve.plot(x, y, "o-", color=blue, ms=5, lw=1)
+    curve.plot(x, y, "o-", color=blue, ms=5, lw=1, clip_on=False)
     curve.set_ylabel("share that is water")
     curve.set_title(
         f"{item.row}: calibration error {item.error.value:.3f}, Brier {item.brier.value:.3f}",
@@ -183,6 +183,10 @@ def _threshold(axes: Any, item: Calibration) -> None:
     axes.plot([best.value], [best.iou], "D", color="#d55e00", label=f"largest: {best.value:g}")
     axes.set_xlabel("threshold")
     axes.set_title("IoU by threshold", fontsize=10)
+    # Thresholds near 0 call everything water, and would press all others together.
+    inner = np.array(item.curve[STEPS // 50 : -STEPS // 50])
+    lowest = float(np.nanmin(inner)) if np.isfinite(inner).any() else 0.0
+    axes.set_ylim(max(-0.02, lowest - 0.05), min(1.02, best.iou + 0.05))
     axes.grid(color=_PALE)
     axes.legend(frameon=False, fontsize=9)
     gain = best.gain

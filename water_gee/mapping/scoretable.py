@@ -154,6 +154,7 @@ def text(found: Evaluation) -> str:
         f"{share:.1%} of them water\n"
         f"intervals     95%, {drawn} drawn again {found.resamples:,} times",
         _main(found),
+        _counts(found),
     ]
     if found.strata:
         parts.append(_groups("by land cover: IoU / accuracy", found.strata, _stratum))
@@ -178,6 +179,15 @@ def _main(found: Evaluation) -> str:
         line.append(f"{each.not_observed:,}")
         lines.append(line)
     return _aligned(lines)
+
+
+def _counts(found: Evaluation) -> str:
+    head = ["pixels", "water in both", "row only", "reference only", "land in both"]
+    lines = [
+        [each.row, *(f"{getattr(each.confusion, name):,}" for name in COUNTS)]
+        for each in found.rows
+    ]
+    return _aligned([head, *lines])
 
 
 def _groups(title: str, groups: Sequence[Scores], shown: Callable[[Scores], str]) -> str:
