@@ -94,6 +94,7 @@ class Timed:
         self._method = method
         self.name = method.name
         self.seconds: list[float] = []
+        self.core_seconds: list[float] = []
         self.prepared = 0.0
 
     def prepare(self, tiles: Tiles, *, seed: int, progress: bool) -> None:
@@ -102,9 +103,10 @@ class Timed:
         self.prepared = time.perf_counter() - start
 
     def correct(self, tile: Tile) -> Correction | None:
-        start = time.perf_counter()
+        start, core = time.perf_counter(), time.process_time()
         done = self._method.correct(tile)
         self.seconds.append(time.perf_counter() - start)
+        self.core_seconds.append(time.process_time() - core)
         return done
 
 
@@ -116,18 +118,21 @@ class Corrected:
         labels: One a chip, uint8 `(row, col)`.
         prepare_seconds: All that came before the first tile, of all stores.
         tile_seconds: Of the slowest tile, scaled to 512 x 512 pixels.
+        tile_core_seconds: The same, of all cores together: what other work beside it does not
+            lengthen.
     """
 
     labels: list[ByteArray]
     prepare_seconds: float
     tile_seconds: float
+    tile_core_seconds: float
 
 
 def correct(chips: Sequence[Chip], method: str, seed: int, *, each: bool = False) -> Corrected:
     """Correct the chips' raw labels with a method."""
     groups = [[chip] for chip in chips] if each else [list(chips)]
     found: list[ByteArray] = []
-    prepared, slowest = 0.0, 0.0
+    prepared, slowest, busiest = 0.0, 0.0, 0.0
     for group in groups:
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -138,7 +143,8 @@ def correct(chips: Sequence[Chip], method: str, seed: int, *, each: bool = False
             scale = 512**2 / store.recipe.side**2
         prepared += timed.prepared
         slowest = max(slowest, scale * max(timed.seconds, default=0.0))
-    return Corrected(found, prepared, slowest)
+        busiest = max(busiest, scale * max(timed.core_seconds, default=0.0))
+    return Corrected(found, prepared, slowest, busiest)
 
 
 def run_method(store: TileStore, method: str, seed: int) -> Timed:
@@ -289,6 +295,7 @@ def show(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
             line += f"  raw {score['above_raw']['difference']:+.3f} ({low:+.3f} .. {high:+.3f})"
         if "tile_seconds" in score:
             line += f"  {score['tile_seconds']:.1f} s/tile after {score['prepare_seconds']:.1f} s"
+            line += f" ({score['tile_core_seconds']:.1f} core s/tile)"
         lines.append(line)
     few = len(next(iter(scores.values()))["chips"]) <= 12
     for chip in next(iter(scores.values()))["chips"] if few else ():
@@ -376,6 +383,7 @@ def measure(folder: Path, asked: argparse.Namespace, pictures: Path | None) -> d
     scores = table(chips, maps, asked.seed)
     for name, found in done.items():
         scores[name]["tile_seconds"] = round(found.tile_seconds, 2)
+        scores[name]["tile_core_seconds"] = round(found.tile_core_seconds, 2)
         scores[name]["prepare_seconds"] = round(found.prepare_seconds, 1)
     show(f"{folder.name}: {len(chips)} chips", scores)
     if pictures is not None:
