@@ -341,6 +341,21 @@ def test_cells_without_a_label_keep_the_qa_bit_or_are_not_observed(tmp_path):
     qa, corrected = own["QA bit"].confusion, own["corrected labels"].confusion
     assert 0 < corrected.fp < qa.fp
     assert any("3 of 6 cells have none; the QA bit stands there" in note for note in own.notes)
+    (some.path / "mine.json").write_text("{}")
+    corrected_elsewhere = evaluate(some.path, some.reference, labels=["mine"], **quiet)
+    assert corrected_elsewhere.cells == 6
+    assert corrected_elsewhere["mine"].confusion == corrected
+
+
+def test_it_is_said_how_labels_were_corrected_and_whether_that_was_finished(tmp_path):
+    made = scored_store.make(tmp_path, cells=1)
+    for record, words in (
+        ({"method": "seed", "seed": 4}, "corrected labels: by the method 'seed', seed 4"),
+        ({"unfinished": "a", "seed": 4}, "corrected labels: begun and not finished"),
+    ):
+        (made.path / "labels.json").write_text(json.dumps(record))
+        found = evaluate(made.path, made.reference, baselines=False, **quiet)
+        assert any(note.startswith(words) for note in found.notes)
 
 
 def test_the_world_between_two_cells_costs_nothing(tmp_path):

@@ -13,6 +13,7 @@ from water_gee.imagery.grid import place_of
 from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
 from water_gee.imagery.store import LABELS, LAND, NOT_OBSERVED, WATER, TileStore
 from water_gee.mapping import maps, references
+from water_gee.training import labels as corrections
 
 if TYPE_CHECKING:
     import contextlib
@@ -84,14 +85,25 @@ def labels(
                 continue
             raise StoreError(_no_labels(store, folder))
         name = CORRECTED if folder == LABELS else folder
-        own = folder == LABELS
+        # A correction leaves tiles with too little water to their QA label, and has a record.
+        own = folder == LABELS or (store.path / f"{folder}.json").is_file()
         if having < len(cells):
             instead = "the QA bit stands there, as in training" if own else "not observed there"
             notes.append(
                 f"{name}: {len(cells) - having} of {len(cells)} cells have none; {instead}"
             )
+        if folder == LABELS:
+            notes += _corrected_by(store)
         rows.append(Row(name, _label(folder, own)))
     return rows, notes
+
+
+def _corrected_by(store: TileStore) -> list[str]:
+    """How the store's labels were corrected, as far as it is known."""
+    if corrections.unfinished(store):
+        return [f"{CORRECTED}: begun and not finished; `water-gee labels` goes on with it"]
+    found = corrections.settings_of(store)
+    return [] if found is None else [f"{CORRECTED}: by the method {found[0]!r}, seed {found[1]}"]
 
 
 def _label(folder: str, own: bool) -> Callable[[There], Codes]:
