@@ -29,10 +29,11 @@ from water_gee.errors import (
     SessionError,
     TileFailedError,
 )
-from water_gee.imagery import composite, download, evidence
-from water_gee.imagery.download import download_tiles, request_tile
+from water_gee.imagery import composite, download, evidence, request
+from water_gee.imagery.download import download_tiles
 from water_gee.imagery.grid import Cell, Lattice, cell_from_id
 from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.request import request_tile
 from water_gee.imagery.store import TileStore
 
 SMALL = Recipe(pixels=26, years=2023)
@@ -140,7 +141,7 @@ def test_a_tile_too_large_for_one_answer_comes_in_strips(service, monkeypatch):
     together = request_tile(cell, SMALL)
     count = service.count("image:computePixels")
     # Features and label alone would fit.
-    monkeypatch.setattr(download, "MAX_REQUEST_BYTES", SIDE * SIDE * 33)
+    monkeypatch.setattr(request, "MAX_REQUEST_BYTES", SIDE * SIDE * 33)
     apart = request_tile(cell, SMALL)
     asked = [body["grid"] for _, body in service.requests][count:]
     assert [grid["dimensions"]["height"] for grid in asked] == [22, 10]

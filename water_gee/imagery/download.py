@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import threading
 import time
@@ -13,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tenacity
-from affine import Affine
 from tqdm.auto import tqdm
 
 from water_gee import session
@@ -31,13 +28,13 @@ from water_gee.errors import (
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import cells_for
 from water_gee.imagery.recipe import Recipe
-from water_gee.imagery.store import NOT_OBSERVED, TileStore
-from water_gee.windows import Grid
+from water_gee.imagery.request import MAX_REQUEST_BYTES as MAX_REQUEST_BYTES
+from water_gee.imagery.request import check_size, request_tile
+from water_gee.imagery.request import request_pixels as request_pixels
+from water_gee.imagery.store import TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    import numpy.typing as npt
 
     from water_gee.imagery.grid import Cell
     from water_gee.imagery.store import TileRow
@@ -48,13 +45,6 @@ DEFAULT_STORE = "./water_gee_tiles"
 
 MAX_THREADS = 40
 """Requests at once: https://developers.google.com/earth-engine/guides/usage."""
-
-MAX_REQUEST_BYTES = 48 * 1024 * 1024
-"""Uncompressed pixels of one computePixels request, from its reference page."""
-
-MAX_REQUESTS = 4
-"""Requests of that size that features and label of a tile may take: cells of 1503 pixels, 10 m in
-the default ones, take two. What is larger fills the memory of a training run with few tiles."""
 
 ATTEMPTS = 6
 """Requests for one tile, the first among them."""
@@ -112,7 +102,7 @@ def download_tiles(
     session.ensure()
     area = read_aoi(aoi)
     wanted = _recipe(Path(store), recipe, years)
-    _check_size(wanted)
+    check_size(wanted)
     tiles = TileStore.open(store, wanted, create=True)
     try:
         with _logging(tiles.path):
@@ -176,21 +166,6 @@ def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None
     return recipe.replace(years=years if isinstance(years, int) else list(years))
 
 
-def _check_size(recipe: Recipe) -> None:
-    size = recipe.side**2 * _label_bytes(recipe)
-    if size > MAX_REQUESTS * MAX_REQUEST_BYTES:
-        raise DownloadError(
-            f"a tile of {recipe.side} x {recipe.side} pixels has {size} bytes, the service gives "
-            f"{MAX_REQUEST_BYTES} at once, and {MAX_REQUESTS} requests a tile are enough; use "
-            "fewer `pixels` and a smaller `cell` in the recipe"
-        )
-
-
-def _label_bytes(recipe: Recipe) -> int:
-    """Of a pixel's features and label."""
-    return 4 * len(recipe.features) + 1
-
-
 def check_season(recipe: Recipe, area: Any) -> None:
     """Ask for the number of images before asking for tiles.
 
@@ -223,125 +198,6 @@ def check_season(recipe: Recipe, area: Any) -> None:
 
 def _list(numbers: Iterable[int]) -> str:
     return ", ".join(str(number) for number in numbers)
-
-
-# ---------------------------------------------------------------------------------- one tile
-
-
-@dataclass(frozen=True, slots=True)
-class TilePixels:
-    """A tile as it came home.
-
-    Attributes:
-        features: `float32 (feature, row, col)`, NaN where nothing was observed.
-        mask: The QA label, `uint8 (row, col)`: 0 land, 1 water, 255 not observed.
-        evidence: `recipe.EVIDENCE`, each `float32 (row, col)`, NaN where nothing is known; a band
-            without any value is left out.
-    """
-
-    features: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.uint8]
-    evidence: dict[str, npt.NDArray[np.float32]]
-
-
-def request_tile(
-    cell: Cell, recipe: Recipe, image: Any = None, sensor: str | None = None
-) -> TilePixels:
-    """Ask for one tile, once; in several requests, row by row, where it is too large for one.
-
-    Args:
-        cell: Which.
-        recipe: Of the cell's lattice.
-        image: `composite.request_image(recipe, evidence=True)`, where it is at hand.
-        sensor: Whose acquisition the cell is of, where it is of one.
-
-    Returns:
-        The tile. What of it lies beyond ±180 or ±90 is not asked for and not observed.
-
-    Raises:
-        DownloadError: The answer is not what was asked for.
-    """
-    from water_gee.imagery import composite, evidence
-
-    part = cell.on_earth
-    names = (*recipe.features, composite.WATER, *evidence.CARRIED)
-    scene = (sensor, cell.scene) if sensor is not None else None
-    if image is None:
-        image = composite.request_image(recipe, evidence=True, scene=scene)
-    strips = [request_pixels(image, names, grid) for grid in _strips(cell, recipe, evidence.BYTES)]
-    pixels = np.concatenate(strips)
-    features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
-    mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
-    mask[part.slices] = pixels[composite.WATER]
-    seen = mask[part.slices] != NOT_OBSERVED
-    for band, name in enumerate(recipe.features):
-        features[band][part.slices] = np.where(seen, pixels[name], np.nan)
-    found = {}
-    for name, values in evidence.unpack(pixels, seen, composite.FILL).items():
-        found[name] = np.full(cell.shape, np.nan, np.float32)
-        found[name][part.slices] = values
-    return TilePixels(features, mask, found)
-
-
-def _strips(cell: Cell, recipe: Recipe, beside: int) -> Iterator[Grid]:
-    """The tile's rows, as few requests as its bytes allow, from the north.
-
-    Corners are the very numbers that the lattice has, not what an affine transform makes of them.
-    """
-    part, (col, row) = cell.on_earth, cell.origin
-    transform, degrees = cell.grid.transform, cell.lattice.degrees
-    rows = max(1, MAX_REQUEST_BYTES // (part.width * (_label_bytes(recipe) + beside)))
-    west = degrees(col + part.col)
-    for first in range(0, part.height, rows):
-        north = degrees(row - part.row - first)
-        corner = Affine(transform.a, 0.0, west, 0.0, transform.e, north)
-        yield Grid(recipe.crs, corner, (min(rows, part.height - first), part.width))
-
-
-def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArray[Any]:
-    """Ask for a window of an image.
-
-    Args:
-        image: Its bands are `names`; masked pixels come as 0.
-        names: Of the bands, in order.
-        grid: The window.
-
-    Returns:
-        A structured array `(row, col)`, one field for each band.
-
-    Raises:
-        DownloadError: The answer is not what was asked for.
-    """
-    from ee import data
-
-    steps = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
-    known = {"crsCode": grid.crs} if grid.crs.startswith("EPSG:") else {"crsWkt": grid.crs}
-    rows, cols = grid.shape
-    answer = data.computePixels(
-        {
-            "expression": image,
-            "fileFormat": "NPY",
-            "grid": {
-                "dimensions": {"width": cols, "height": rows},
-                "affineTransform": dict(zip(steps, grid.transform[:6], strict=True)),
-                **known,
-            },
-        }
-    )
-    return _unpack(answer, names, grid.shape)
-
-
-def _unpack(answer: bytes, names: tuple[str, ...], shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Load NPY, and see that it holds the bands asked for, in order, over the grid asked for."""
-    try:
-        pixels: npt.NDArray[Any] = np.load(io.BytesIO(answer))
-    except (ValueError, EOFError, OSError) as error:
-        raise DownloadError(f"the answer is no NPY array, it begins {answer[:20]!r}") from error
-    if pixels.dtype.names != names or pixels.shape != shape:
-        raise DownloadError(
-            f"asked for bands {names} of {shape} pixels, got {pixels.dtype.names} of {pixels.shape}"
-        )
-    return pixels
 
 
 # ---------------------------------------------------------------------------------- retries

@@ -38,6 +38,8 @@ def reflectances(
 ) -> Any:
     """Counts to reflectance, never at or below 0; as OLI's where that is asked for.
 
+    Then of one type for all instruments, whatever its range: a collection is merged of them.
+
     Args:
         counts: An image with `bands`.
         bands: Names from `sensors.BANDS`.
@@ -45,10 +47,12 @@ def reflectances(
         harmonize: A regression of `harmony`, or False.
     """
     found = counts.max(sensor.floor).multiply(sensor.scale).add(sensor.offset)
-    if not isinstance(harmonize, str) or sensor.instrument not in HARMONIZED:
+    if not isinstance(harmonize, str):
         return found
+    if sensor.instrument not in HARMONIZED:
+        return found.toDouble()
     lines = [HARMONIES[harmonize][band] for band in bands]
     slopes = ee.Image.constant([slope for _, slope in lines])
     intercepts = ee.Image.constant([intercept for intercept, _ in lines])
     darkest = sensor.floor * sensor.scale + sensor.offset
-    return found.multiply(slopes).add(intercepts).max(darkest)
+    return found.multiply(slopes).add(intercepts).max(darkest).toDouble()
