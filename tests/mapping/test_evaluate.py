@@ -486,6 +486,21 @@ def test_an_empty_store_and_one_without_corrected_labels_say_what_to_do(tmp_path
         evaluate(plain.path, plain.reference, labels=["labels"], **quiet)
 
 
+def test_labels_of_another_size_or_with_other_codes_are_refused(tmp_path):
+    made = scored_store.make(tmp_path, cells=1)
+    cell = made.cells[0]
+    for name, side, value, words in (
+        ("small", SIDE, 1, "has 74 x 74 pixels, a tile 80 x 80, margin included"),
+        ("codes", SIDE + 6, 3, "holds codes other than 0 land, 1 water, 255"),
+    ):
+        (made.path / name).mkdir()
+        grid = cell.grid.window(0, 0, side, side)
+        values = np.full((side, side), value, np.uint8)
+        raster.write(made.path / name / f"{cell.id}.tif", values, grid, nodata=255, names=("w",))
+        with pytest.raises(StoreError, match=words):
+            evaluate(made.path, made.reference, labels=[name], baselines=False, **quiet)
+
+
 def test_a_map_of_another_recipe_is_scored_and_that_is_said(scored, tmp_path):
     with TileStore.open(scored.path) as store:
         recipe = store.recipe.replace(years=[2019])

@@ -18,7 +18,7 @@ from affine import Affine
 from water_gee import metrics
 from water_gee.errors import StoreError
 from water_gee.imagery.recipe import FEATURES
-from water_gee.imagery.store import NOT_OBSERVED
+from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
 from water_gee.mapping import maps
 from water_gee.mapping.maps import WaterMap
 from water_gee.training.strata import strata
@@ -196,9 +196,22 @@ class There:
         return self.core(self.margin_evidence[name])
 
     def label(self, folder: str) -> Codes | None:
-        """A label, `uint8 (row, col)`; None where the folder has none of this cell."""
+        """A label, `uint8 (row, col)`; None where the folder has none of this cell.
+
+        Raises:
+            StoreError: It has another size than the tile, or other codes.
+        """
         store, cell = self._tile()
-        return self.core(store.read_label(cell, folder)) if store.has_label(cell, folder) else None
+        if not store.has_label(cell, folder):
+            return None
+        found = store.read_label(cell, folder)
+        where = f"{store.path / folder / cell.id}.tif"
+        if found.shape != cell.shape:
+            sizes = [f"{rows} x {cols}" for rows, cols in (found.shape, cell.shape)]
+            raise StoreError(f"{where} has {sizes[0]} pixels, a tile {sizes[1]}, margin included")
+        if not np.isin(found, (LAND, WATER, NOT_OBSERVED)).all():
+            raise StoreError(f"{where} holds codes other than 0 land, 1 water, 255 not observed")
+        return self.core(found)
 
     def core(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A tile's array `(row, col)` without its margin."""
