@@ -12,16 +12,20 @@ from emulated import ASSET, Emulated
 from networks import undecided
 
 import water_gee
-from water_gee import session
-from water_gee.deploy import build_ee, parity, weights
+from water_gee import emulator, raster, session
+from water_gee.deploy import build_ee, export, parity, weights
 from water_gee.deploy.costs import estimate
+from water_gee.deploy.export import deploy_to_gee
 from water_gee.deploy.javascript import to_javascript
 from water_gee.deploy.layers import margins
 from water_gee.deploy.limits import MAX_NESTING
 from water_gee.deploy.plan import plan_deployment
 from water_gee.deploy.read_keras import read
 from water_gee.deploy.registering import register_network
+from water_gee.deploy.service import fetch
+from water_gee.emulator.ingest import ingest
 from water_gee.errors import DeployError, ModelError, TrainingError, UnsupportedLayerError
+from water_gee.imagery.grid import Cell, Lattice
 from water_gee.imagery.recipe import Recipe
 from water_gee.mapping.classifier import classify
 from water_gee.training.backend import keras
@@ -164,6 +168,36 @@ def test_a_deployment_is_planned_as_for_any_network(tmp_path):
     assert len(plans[0]) == len(plans[1])
     assert plans[0].estimate.chosen == "kernels"
     assert load(path).digest() == trained.digest()
+
+
+def test_a_deployed_map_of_a_far_network_equals_the_local_one(tmp_path, monkeypatch):
+    """Over HTTP, with all checks; what lies beyond the image is not observed, in both."""
+    import ee
+
+    recipe = Recipe(cell=0.025, pixels=100)
+    cell = Cell(0, 0, Lattice.of(recipe))
+    noise = np.random.default_rng(8).normal(size=(8, 106, 106))
+    field = (CENTER[:, None, None] + SCALE[:, None, None] * noise).astype(np.float32)
+    field[:, 40:44, 30:50] = np.nan
+    names = recipe.features
+    raster.write(tmp_path / "f.tif", field, cell.grid, nodata=float("nan"), names=names)
+    ingest(tmp_path / "catalog", [tmp_path / "f.tif"], asset_id=ASSET)
+    trained = TrainedModel(finished(small_context), recipe, {"cells": [cell.id]})
+    monkeypatch.setattr(export, "feature_image", lambda recipe: ee.Image(ASSET))
+    monkeypatch.setattr(export, "check_season", lambda recipes, area: None)
+    target = "projects/local/assets/far_map"
+    with emulator.start(tmp_path / "catalog") as server, session.connect(url=server.url):
+        done = deploy_to_gee(trained, target, progress=False)
+        found = fetch(ee.Image(target), cell.grid.window(3, 3, 100, 100), "the map")
+    ee.Reset()
+    assert done.checked.pixels > 3000
+    known = np.pad(field, ((0, 0), (6, 6), (6, 6)), constant_values=np.nan)
+    water, probability = (part[9:-9, 9:-9] for part in classify(trained.network, known))
+    assert water.shape == (100, 100)
+    np.testing.assert_array_equal(np.isnan(found[0]), water == 255)
+    assert (water == 255).sum() == 10 * 26
+    np.testing.assert_allclose(found[1], probability, atol=1e-5)
+    np.testing.assert_array_equal(found[0][water != 255], water[water != 255])
 
 
 # ---------------------------------------------------------------------------------------- registry

@@ -91,6 +91,8 @@ def test_any_other_network_is_saved_behind_a_layer_that_scales(builder, tmp_path
     saved = save(TrainedModel(finished, Recipe(dem=None), {"seed": 1}), tmp_path / "a.keras")
     found = load(tmp_path / "a.keras")
     assert found.digest() == saved.digest()
+    other = finish(network, CENTER + 1)
+    assert TrainedModel(other, saved.recipe, {}).digest() != saved.digest()
     np.testing.assert_array_equal(np.asarray(found.network(values)), np.asarray(finished(values)))
     assert keras.saving.load_model(tmp_path / "a.keras", safe_mode=True).count_params() > 0
 

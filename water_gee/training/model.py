@@ -22,6 +22,7 @@ from water_gee.errors import ModelError, RecipeError
 from water_gee.files import write_bytes
 from water_gee.imagery.recipe import Recipe
 from water_gee.training.backend import keras
+from water_gee.training.soundness import neutral
 
 MEMBER = "water_gee.json"
 """The archive member with recipe and record."""
@@ -53,8 +54,14 @@ class TrainedModel:
 
 
 def weights_digest(network: keras.Model) -> str:
-    """SHA-256 of a network's weights, names and shapes, hexadecimal."""
+    """SHA-256 of a network's weights, names and shapes, hexadecimal.
+
+    How a network saved by `scaling.finish` scales its features counts too: it is no weight.
+    """
     total = hashlib.sha256()
+    if neutral(network) is not None:
+        first = network.layers[1]
+        total.update(repr((first.scale, first.offset)).encode())
     for variable in network.weights:
         total.update(f"{variable.path}{tuple(variable.shape)}".encode())
         total.update(variable.numpy().tobytes())
