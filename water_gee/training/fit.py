@@ -173,22 +173,33 @@ def _train(
     progress: bool,
 ) -> TrainedModel:
     from water_gee.training import model, scaling
-    from water_gee.training import network as networks
+    from water_gee.training.dense import Trainer
     from water_gee.training.run import Run
 
     check_settings(store.recipe, settings.seed)
     target = Path(out) if out is not None else store.path / MODEL
     model.check_target(target)
-    halo = networks.halo(networks.build(settings.network, len(store.recipe.features)))
+    # Before anything long: a network that cannot be is refused at once.
+    trainer = Trainer(
+        len(store.recipe.features),
+        settings.seed,
+        settings.epochs * settings.steps,
+        settings.rate,
+        network=settings.network,
+        way=settings.way,
+        precision=settings.precision,
+        sampling=settings.sampling,
+        augmentation=settings.augmentation,
+    )
     if labels == "corrected":
         _correct_missing(store, settings.seed, progress)
     started = time.perf_counter()
-    tiles = Tiles(store, LABELS.get(labels, labels), halo)
+    tiles = Tiles(store, LABELS.get(labels, labels), trainer.halo)
     entries = [entry for entry in index(tiles, progress=progress) if sum(entry.counts)]
     water, land = (sum(counts) for counts in zip(*(e.counts for e in entries), strict=True))
     check_counts(water, land, len(entries))
     parts = places.split(entries, settings.seed, tiles.read, tiles.margin)
-    with Run(tiles, entries, parts, settings, target, tensorboard) as run:
+    with Run(trainer, tiles, entries, parts, settings, target, tensorboard) as run:
         run.all(progress=progress)
         record = _record(entries, parts, settings) | {
             "labels": labels,

@@ -71,10 +71,13 @@ class Events:
             return
         from water_gee.training.backend import tf
 
+        # `tf.summary.scalar` asks for the package tensorboard, which only who looks needs.
+        about = tf.compat.v1.SummaryMetadata()
+        about.plugin_data.plugin_name = "scalars"
         with self._writer.as_default(step=int(row["epoch"])):
             for name, value in row.items():
                 if name != "epoch":
-                    tf.summary.scalar(name, value)
+                    tf.summary.write(name, tf.constant(value, tf.float32), metadata=about)
         self._writer.flush()
 
 

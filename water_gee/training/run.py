@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 
 from water_gee.metrics import Confusion
 from water_gee.training import checkpoint, history
-from water_gee.training.dense import Trainer
 from water_gee.training.fit import versions
 from water_gee.training.patches import land_factor, lighter, on_shore
 from water_gee.training.pool import Kept, Pool, capacity
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from water_gee.training.dense import Trainer
     from water_gee.training.fit import Settings
     from water_gee.training.patches import Samples
     from water_gee.training.split import Split
@@ -43,6 +43,7 @@ class Run:
 
     def __init__(
         self,
+        trainer: Trainer,
         tiles: Tiles,
         entries: Sequence[Entry],
         parts: Split,
@@ -50,6 +51,7 @@ class Run:
         target: Path,
         tensorboard: Path | None = None,
     ) -> None:
+        self.trainer = trainer
         self.settings = settings
         self.rows: list[dict[str, float]] = []
         self.best: list[Any] = []
@@ -69,17 +71,6 @@ class Run:
         wet = [entry.name for entry in training if entry.water]
         self._pool = Pool(parts.training, wet, self._place, held, settings.seed)
         self._validation = Kept(parts.validation, self._judged, kept)
-        self.trainer = Trainer(
-            len(tiles.store.recipe.features),
-            settings.seed,
-            settings.epochs * settings.steps,
-            settings.rate,
-            network=settings.network,
-            way=settings.way,
-            precision=settings.precision,
-            sampling=settings.sampling,
-            augmentation=settings.augmentation,
-        )
 
     def __enter__(self) -> Self:
         return self
