@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from water_gee._version import __version__
 from water_gee.errors import LabelError
 from water_gee.files import write_bytes
-from water_gee.imagery.store import LABELS, TileStore
+from water_gee.imagery.store import EVIDENCE_FOLDER, IMAGES, LABELS, MASKS, TileStore
 from water_gee.metrics import pixel_sides_m
 from water_gee.training.methods import Tile
 from water_gee.training.patches import check_settings
@@ -75,7 +75,8 @@ def denoise_labels(
         `seconds`.
 
     Raises:
-        LabelError: An unknown method, or no tile has enough water, or enough land.
+        LabelError: An unknown method, a folder that tiles stand in, or no tile has enough water, or
+            enough land.
         TrainingError: Other features than the eight, or a seed out of range.
         StoreError: The store cannot be read or written.
     """
@@ -85,6 +86,8 @@ def denoise_labels(
                 opened, method=method, seed=seed, folder=folder, progress=progress
             )
     check_method(method)
+    if folder in (IMAGES, MASKS, EVIDENCE_FOLDER):
+        raise LabelError(f"labels cannot be written to {folder!r}: the store's tiles stand there")
     check_settings(store.recipe, seed)
     started = time.perf_counter()
     tiles = _tiles(store)
@@ -211,6 +214,8 @@ def _correct(
         found = method.correct(tiles.read(name))
         if found is not None:
             made[name] = _write(store, name, folder, key, found)
+        else:  # and no label of another correction
+            (store.path / folder / f"{name}.tif").unlink(missing_ok=True)
     return made
 
 
