@@ -154,6 +154,9 @@ def test_a_builder_is_found_in_a_module_by_name(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert build("nets_of_mine:mine").get_layer("conv3").kernel.shape[2] == 32 + 5
+    (tmp_path / "broken_nets.py").write_text("1 / 0\n")
+    with pytest.raises(TrainingError, match="cannot be imported: division by zero"):
+        build("broken_nets:mine")
 
 
 @pytest.mark.parametrize(

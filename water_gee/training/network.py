@@ -156,7 +156,7 @@ def _imported(name: str) -> Builder:
     module, _, function = name.partition(":")
     try:
         builder = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a module of one's own raises whatever it raises
         raise TrainingError(
             f"network {name!r} cannot be imported: {first_line(error)}; a builder of one's own is "
             "named MODULE:FUNCTION, and its module lies on PYTHONPATH"
