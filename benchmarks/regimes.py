@@ -91,8 +91,8 @@ def corrected(store: TileStore, method: str, seed: int) -> float:
 def dswe(store: TileStore, cell: Cell) -> Codes:
     """DSWE, three of five tests, with SWIR2 from the evidence layer."""
     bands = dict(zip(store.recipe.features, store.read_image(cell), strict=True))
-    five = (bands[name] for name in ("Blue", "Green", "Red", "NIR", "SWIR1"))
-    return indices.dswe_water(*five, store.read_evidence(cell)["SWIR2"])
+    blue, green, red, nir, swir1 = (bands[n] for n in ("Blue", "Green", "Red", "NIR", "SWIR1"))
+    return indices.dswe_water(blue, green, red, nir, swir1, store.read_evidence(cell)["SWIR2"])
 
 
 def mndwi(store: TileStore, cell: Cell) -> Codes:
@@ -120,19 +120,21 @@ def score(store: TileStore, codes_of: Callable[[Cell], Codes]) -> dict[str, floa
 
 
 def judge(folder: Path, regime: str, asked: argparse.Namespace) -> dict[str, Any]:
-    """Score everything on one regime."""
+    """Score everything on one regime, and say each score when it is there."""
+    found: dict[str, Any] = {}
+
+    def tell(name: str, values: dict[str, float]) -> None:
+        found[name] = values
+        print(f"{regime:<16}{name:<10}{values['iou']:.4f}", file=sys.stderr, flush=True)
+
     with store_of(folder, regime, asked.cells, asked.seed) as store:
-        found: dict[str, Any] = {
-            "qa": score(store, store.read_mask),
-            "mndwi": score(store, lambda cell: mndwi(store, cell)),
-            "dswe": score(store, lambda cell: dswe(store, cell)),
-        }
+        tell("qa", score(store, store.read_mask))
+        tell("mndwi", score(store, lambda cell: mndwi(store, cell)))
+        tell("dswe", score(store, lambda cell: dswe(store, cell)))
         for method in asked.methods:
             seconds = corrected(store, method, asked.seed)
-            found[method] = score(store, store_reader(store, f"labels_{method}"))
-            found[method]["seconds"] = seconds
-    told = "  ".join(f"{name} {values['iou']:.3f}" for name, values in found.items())
-    print(f"{regime:<16}{told}", file=sys.stderr, flush=True)
+            scores = score(store, store_reader(store, f"labels_{method}"))
+            tell(method, scores | {"seconds": seconds})
     return found
 
 
