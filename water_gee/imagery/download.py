@@ -74,7 +74,11 @@ def download_tiles(
     """Bring an area home as feature tiles with noisy labels.
 
     The same call goes on where it stopped, whatever stopped it: tiles in the manifest are not
-    asked for again. Ctrl-C finishes the tiles in hand first.
+    asked for again. Ctrl-C finishes the tiles in hand first. With features and label comes what
+    labels are judged by, `recipe.EVIDENCE`, in the same request.
+
+    With `Recipe(composite="scene")` the season's images are listed first, and each that reaches a
+    cell gives a tile of its own, `CELL@IMAGE`.
 
     Args:
         aoi: An area, as `aoi.read_aoi` takes it.
@@ -85,7 +89,7 @@ def download_tiles(
         progress: Whether to show a progress bar.
 
     Returns:
-        The store, with a tile for every cell of the area.
+        The store, with a tile for every cell of the area, or every cell and image.
 
     Raises:
         AoiError: No area.

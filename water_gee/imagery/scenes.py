@@ -38,7 +38,7 @@ QA_MADE = "water_gee:qa_source"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A Landsat scene in the catalogue.
+    """A scene in the catalogue.
 
     Attributes:
         asset: Its id.
@@ -138,8 +138,8 @@ def recipe_for(scenes: Sequence[Scene], given: Mapping[str, Any]) -> Recipe:
     usable = [scene for scene in scenes if scene.sensor is not None and scene.year is not None]
     if not usable and not {"sensors", "years", "months"} <= set(given):
         raise RecipeError(
-            "none of the scenes is a dated Landsat product, so the recipe must name `sensors`, "
-            "`years` and `months`"
+            "none of the scenes is a dated product of a known sensor, so the recipe must name "
+            "`sensors`, `years` and `months`"
         )
     fields: dict[str, Any] = {
         "sensors": [scene.sensor for scene in usable],
