@@ -257,7 +257,7 @@ def _qa(tile: Tile) -> FloatArray:
     clear, water = tile.evidence["clear_count"], tile.evidence["water_count"]
     counted = np.isfinite(clear) & np.isfinite(water) & (clear > 0)
     share = np.where(counted, water / np.where(counted, clear, 1), bit)
-    many = np.where(counted, np.minimum(clear / MANY, 1), 0)
+    many = np.where(counted, np.clip((clear - 1) / (MANY - 1), 0, 1), 0)
     said = np.where(
         share > 0.5,
         ONCE_WATER + many * (ALWAYS_WATER - ONCE_WATER),
