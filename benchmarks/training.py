@@ -62,8 +62,8 @@ LAND_TO_WATER = 5
 WINDOWS = Sampling(window=32, windows=4)
 STEPS, RATE = 600, 4e-3
 """Our way: 4,096 pixels a step, in four windows."""
-JUDGED = 20
-"""Times that a run is judged, evenly."""
+JUDGED, EVERY = 20, 10
+"""Times that patches are judged, evenly; steps of ours between two judgements."""
 PACKAGES = ("keras", "tensorflow", "numpy", "rasterio")
 SIDE = 507
 
@@ -214,7 +214,7 @@ def times(samples_: int, count: int, make: Callable[..., Trainer]) -> dict[str, 
         rival = max(reach(trainer, in_patches(whole, size), held, every), key=lambda r: r.iou)
         trainer = make(steps=STEPS, rate=RATE, sampling=WINDOWS)
         windows = itertools.islice(endless(trainer.draws(weighed)), STEPS)
-        for ours in reach(trainer, windows, held, STEPS // JUDGED):
+        for ours in reach(trainer, windows, held, EVERY):
             if ours.iou >= rival.iou:
                 break
         ratio = round(ours.seconds / rival.seconds, 4) if ours.iou >= rival.iou else None
