@@ -202,7 +202,7 @@ def _spread(names: Sequence[str], seed: int) -> list[str]:
     if len(names) <= MOST_TILES:
         return list(names)
     chosen = np.random.default_rng(seed).choice(len(names), MOST_TILES, replace=False)
-    return [names[index] for index in sorted(chosen)]
+    return [names[int(index)] for index in np.sort(chosen)]
 
 
 def _samples(tile: Tile, weighed: Weighed) -> Samples:

@@ -34,7 +34,7 @@ WAYS = ("auto", "dense", "patches")
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 4e-3
 FINAL_LEARNING_RATE = 0.02
 """The cosine ends at this share of the first rate."""
 

@@ -301,5 +301,7 @@ def _filled(band: FloatArray) -> FloatArray:
     missing = ~np.isfinite(band)
     if missing.all() or not missing.any():
         return np.nan_to_num(band)
-    row, col = distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return np.asarray(band[row, col], np.float32)
+    nearest = np.asarray(
+        distance_transform_edt(missing, return_distances=False, return_indices=True), np.int64
+    )
+    return np.asarray(band[nearest[0], nearest[1]], np.float32)

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from water_gee.training.tiles import Entry
 
 EPOCHS = 14
-STEPS = 25
-"""Steps an epoch: 8 windows of 64 x 64 pixels each."""
+STEPS = 50
+"""Steps an epoch: 8 windows of 32 x 32 pixels each."""
 
 PATIENCE = 4
 """Epochs without a better validation IoU after which training ends."""
 
-RATE = 2e-3
+RATE = 4e-3
 """The first learning rate; a cosine takes it to a fiftieth."""
 
 JITTER = 0.0
@@ -122,7 +122,7 @@ def train(
         patience: Epochs without a better validation IoU after which training ends; by default 4.
         rate: The first learning rate; after a warm-up, a cosine takes it to a fiftieth.
         sampling: Which pixels a step sees: `training.sampling.Sampling`. By default 8 windows of
-            64 x 64 pixels, half of them around water, the others around land by kind of ground.
+            32 x 32 pixels, half of them around water, the others around land by kind of ground.
         augmentation: What is changed at random: `training.augment.Augmentation`.
         class_weights: What a water and what a land pixel counts, on top of the balance.
         way: `dense`, `patches` or `auto`: whether the network runs over whole windows or over the

@@ -52,7 +52,7 @@ class Sampling:
             drawn one by one, how many times likelier it is.
     """
 
-    window: int = 64
+    window: int = 32
     windows: int = 8
     pixels: int | None = None
     water: float = 0.5

@@ -128,7 +128,8 @@ def _is_dark(band: FloatArray, cloud: BoolArray) -> BoolArray:
             ]
             if np.isfinite(part).any():
                 lit[i, j] = np.nanpercentile(part, 70)
-    level = zoom(lit, (height / down, width / across), order=1, mode="nearest", grid_mode=True)
+    step = (height / down, width / across)
+    level = np.asarray(zoom(lit, step, order=1, mode="nearest", grid_mode=True))
     with np.errstate(invalid="ignore"):
         return np.asarray((band < DARK * level[:height, :width]) & ~cloud)
 
@@ -140,9 +141,9 @@ def _overlaps(
     from scipy.fft import irfft2, rfft2
 
     size = (2 * cloud.shape[0], 2 * cloud.shape[1])
-    product = np.conj(rfft2(cloud.astype(np.float64), size)) * rfft2(mask.astype(np.float64), size)
-    found = irfft2(product, size)
-    return np.asarray(np.round(found[np.ix_(rows % size[0], cols % size[1])]))
+    clouds, others = (np.asarray(rfft2(part.astype(np.float64), size)) for part in (cloud, mask))
+    found = np.asarray(irfft2(np.conj(clouds) * others, size))
+    return np.asarray(np.round(found[np.ix_(rows % size[0], cols % size[1])]), np.float64)
 
 
 def _under(cloud: BoolArray, shift: tuple[int, int]) -> BoolArray:
@@ -160,5 +161,5 @@ def _under(cloud: BoolArray, shift: tuple[int, int]) -> BoolArray:
         zone[max(0, down) : height - max(0, -down), max(0, right) : width - max(0, -right)] |= (
             source
         )
-    grown = binary_dilation(zone, np.ones((2 * GROW + 1, 2 * GROW + 1), bool))
+    grown = np.asarray(binary_dilation(zone, np.ones((2 * GROW + 1, 2 * GROW + 1), bool)), bool)
     return np.asarray(grown & ~cloud)
