@@ -118,7 +118,7 @@ def train(
         network: One of `training.network.NETWORKS`, or `MODULE:FUNCTION`.
         seed: Of weights, samples and the split; from 0 to 2 ** 32 - 1.
         epochs: At most so many.
-        steps: Steps an epoch; by default 25.
+        steps: Steps an epoch; by default 50.
         patience: Epochs without a better validation IoU after which training ends; by default 4.
         rate: The first learning rate; after a warm-up, a cosine takes it to a fiftieth.
         sampling: Which pixels a step sees: `training.sampling.Sampling`. By default 8 windows of
