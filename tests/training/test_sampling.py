@@ -234,7 +234,7 @@ def test_jitter_is_one_factor_on_all_reflectances_and_leaves_their_ratios():
         ({"windows": 0}, "windows must be a whole number from 1"),
         ({"windows": 2.5}, "windows must be a whole number"),
         ({"window": 512, "windows": 17}, "4456448 pixels a step, more than 4194304"),
-        ({"pixels": 0}, "pixels must be a whole number from 1 to 32768, not 0"),
+        ({"pixels": 0}, "pixels must be a whole number from 1 to 8192, not 0"),
         ({"pixels": 40000}, "pixels must be"),
         ({"water": 1.5}, "water must be a share"),
         ({"land": 0}, "land must be above 0"),
