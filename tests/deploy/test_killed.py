@@ -36,7 +36,8 @@ def test_a_client_killed_three_times_leaves_every_map_once(benchmark, tmp_path):
     catalog = tmp_path / "catalog"
     benchmark.make_catalog(catalog, recipe, cells, years)
     dice = random.Random(3)
-    delays = [dice.uniform(1.0, 6.0) for _ in range(3)]
+    # Short, so that on a fast machine too the last client has something left to do.
+    delays = [dice.uniform(1.0, 2.5) for _ in range(3)]
     names = ",".join(cell.id for cell in cells)
     with benchmark.served(catalog, 0.2, 5) as url:
         command = [sys.executable, str(HERE.parent / "helpers" / "deploy_client.py"), url]
@@ -53,9 +54,7 @@ def test_a_client_killed_three_times_leaves_every_map_once(benchmark, tmp_path):
     assert found.failed >= 1
     summary = outcome.said.strip().splitlines()[-1]
     assert summary.startswith("12 map(s)")
-    # On a fast machine the last kill may come when all is done: then there was nothing to add up.
-    told = f"{found.failed} task(s) failed and were repeated or cut" in summary
-    assert told or "12 stood before" in summary
+    assert f"{found.failed} task(s) failed and were repeated or cut" in summary
 
 
 @pytest.mark.slow

@@ -254,14 +254,6 @@ def test_nothing_is_sure_where_no_spread_can_be_known(pixels):
 # ---------------------------------------------------------------------- a tile
 
 
-def test_planted_errors_become_fewer():
-    each = scene(0, SIDE, hole=False)
-    done = method(epochs=(12, 6, 6)).correct(Tile("a", each.features, each.qa))
-    inner = np.s_[3:-3, 3:-3]
-    wrong = (each.qa[inner] != each.truth[inner]).sum()
-    assert (done.label[inner] != each.truth[inner]).sum() < 0.7 * wrong
-
-
 @pytest.mark.parametrize(("water", "corrected"), [(100, False), (101, True)])
 def test_tiles_with_at_most_100_water_pixels_are_left_alone(water, corrected):
     qa = np.zeros((SIDE, SIDE), np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from water_gee.mapping.styles import LAND_COLOUR, ONLY_REFERENCE, WATER_COLOUR
+from water_gee.mapping.styles import LAND_COLOUR, ONLY_REFERENCE, WATER_COLOUR, symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,12 +61,4 @@ def _marker(number: int, colour: Colour) -> str:
         "size": "2.6",
         "size_unit": "MM",
     }
-    options = "".join(
-        f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in values.items()
-    )
-    props = "".join(f'<prop k="{name}" v="{value}"/>' for name, value in values.items())
-    return (
-        f'<symbol type="marker" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">'
-        '<layer class="SimpleMarker" enabled="1" locked="0" pass="0">'
-        f'<Option type="Map">{options}</Option>{props}</layer></symbol>'
-    )
+    return symbol("marker", "SimpleMarker", number, values)

@@ -20,7 +20,7 @@ from water_gee.files import write_bytes
 from water_gee.imagery.store import COLORS, LAND, NOT_OBSERVED, WATER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Colour = tuple[int, int, int]
 
@@ -193,6 +193,27 @@ def polygon_qml(field: str, categories: Sequence[Category]) -> str:
     )
 
 
+def symbol(kind: str, layer: str, number: int, values: Mapping[str, str]) -> str:
+    """A symbol of one layer, as QGIS writes it.
+
+    Args:
+        kind: `fill` or `marker`.
+        layer: The layer's class, such as `SimpleFill`.
+        number: The symbol's name.
+        values: Properties of the layer.
+    """
+    options = "".join(
+        f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in values.items()
+    )
+    # QGIS before 3.20 reads `prop`, later ones `Option`.
+    props = "".join(f'<prop k="{name}" v="{value}"/>' for name, value in values.items())
+    return (
+        f'<symbol type="{kind}" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">'
+        f'<layer class="{layer}" enabled="1" locked="0" pass="0">'
+        f'<Option type="Map">{options}</Option>{props}</layer></symbol>'
+    )
+
+
 def _symbol(number: int, colour: Colour) -> str:
     red, green, blue = colour
     dark = ",".join(str(part * 2 // 3) for part in colour)
@@ -205,16 +226,7 @@ def _symbol(number: int, colour: Colour) -> str:
         "outline_width_unit": "MM",
         "joinstyle": "round",
     }
-    options = "".join(
-        f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in values.items()
-    )
-    # QGIS before 3.20 reads `prop`, later ones `Option`.
-    props = "".join(f'<prop k="{name}" v="{value}"/>' for name, value in values.items())
-    return (
-        f'<symbol type="fill" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">'
-        '<layer class="SimpleFill" enabled="1" locked="0" pass="0">'
-        f'<Option type="Map">{options}</Option>{props}</layer></symbol>'
-    )
+    return symbol("fill", "SimpleFill", number, values)
 
 
 def polygon_sld(layer: str, field: str, categories: Sequence[Category]) -> str:

@@ -116,7 +116,10 @@ class EvidenceMethod:
                     f"nothing to learn {kind} from; take a larger area or another season"
                 )
         self._block = _fitting_block(learned)
-        learned = [_halved(tile, self._block, number) for number, tile in enumerate(learned)]
+        learned = [
+            replace(tile, half=_half(tile.odds.shape, self._block, number))
+            for number, tile in enumerate(learned)
+        ]
         self._order = {name: number for number, name in enumerate(names)}
         halves = 2 if self._block else 1
         bands = learned[0].start.features.shape[-1]
@@ -187,10 +190,10 @@ class EvidenceMethod:
         start = _samples(tile, weighed)
         each = [_log_odds(trainer.probability(start)) for trainer in self._trainers]
         number = self._order.get(tile.name)
-        if number is None or len(each) == 1:
+        if number is None:
             said = np.mean(each, axis=0)
         else:
-            said = np.where(_half(start.water.shape, self._block, number) == 0, each[1], each[0])
+            said = np.where(_half(start.water.shape, self._block, number) == 0, each[-1], each[0])
         whole = np.zeros(tile.qa.shape, np.float32)
         inner = slice(MARGIN, -MARGIN)
         whole[inner, inner] = np.where(start.weight > 0, said, 0)
@@ -258,12 +261,10 @@ def _fitting_block(learned: Sequence[_Learned]) -> int:
     return 0
 
 
-def _halved(tile: _Learned, block: int, number: int) -> _Learned:
-    return replace(tile, half=_half(tile.odds.shape, block, number)) if block else tile
-
-
 def _half(shape: tuple[int, ...], block: int, number: int) -> ByteArray:
-    """Which of the two networks learns from a pixel: squares of a chessboard."""
+    """Which of the two networks learns from a pixel: squares of a chessboard; 0 without blocks."""
+    if not block:
+        return np.zeros(shape, np.uint8)
     row, col = (np.arange(size) // block for size in shape)
     return np.asarray((row[:, np.newaxis] + col + number) % 2, np.uint8)
 

@@ -20,7 +20,7 @@ from water_gee.errors import TrainingError
 from water_gee.training import network as networks
 from water_gee.training.augment import Augmentation
 from water_gee.training.backend import keras, make_repeatable, tf
-from water_gee.training.sampling import Draw, Place, Sampling
+from water_gee.training.sampling import RATE, Draw, Place, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ WAYS = ("auto", "dense", "patches")
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-LEARNING_RATE = 4e-3
 FINAL_LEARNING_RATE = 0.02
 """The cosine ends at this share of the first rate."""
 
@@ -67,7 +66,7 @@ class Trainer:
         bands: int,
         seed: int,
         steps: int,
-        rate: float = LEARNING_RATE,
+        rate: float = RATE,
         *,
         network: str = networks.DEFAULT,
         way: Way = "auto",

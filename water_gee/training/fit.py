@@ -17,7 +17,7 @@ from water_gee.training import history
 from water_gee.training import split as places
 from water_gee.training.augment import Augmentation
 from water_gee.training.patches import check_counts, check_settings
-from water_gee.training.sampling import Sampling
+from water_gee.training.sampling import RATE, Sampling
 from water_gee.training.strata import STRATA
 from water_gee.training.tiles import Tiles, digest, index
 
@@ -34,12 +34,6 @@ STEPS = 50
 
 PATIENCE = 4
 """Epochs without a better validation IoU after which training ends."""
-
-RATE = 4e-3
-"""The first learning rate; a cosine takes it to a fiftieth."""
-
-JITTER = 0.0
-"""Spread of the factor on reflectances."""
 
 MODEL = "model.keras"
 LABELS = {"corrected": "labels", "qa": "masks"}
@@ -152,7 +146,7 @@ def train(
         PATIENCE if patience is None else patience,
         rate,
         Sampling() if sampling is None else sampling,
-        Augmentation(jitter=JITTER) if augmentation is None else augmentation,
+        Augmentation() if augmentation is None else augmentation,
         class_weights,
         way,
         precision,

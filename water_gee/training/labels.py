@@ -85,7 +85,7 @@ def denoise_labels(
             return denoise_labels(
                 opened, method=method, seed=seed, folder=folder, progress=progress
             )
-    check_method(method)
+    _check_method(method)
     if folder in (IMAGES, MASKS, EVIDENCE_FOLDER):
         raise LabelError(f"labels cannot be written to {folder!r}: the store's tiles stand there")
     check_settings(store.recipe, seed)
@@ -127,7 +127,7 @@ def settings_of(store: TileStore) -> tuple[str, int] | None:
     return (str(method), seed) if isinstance(seed, int) else None
 
 
-def check_method(name: str) -> None:
+def _check_method(name: str) -> None:
     """Refuse a method that there is not.
 
     Raises:

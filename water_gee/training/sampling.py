@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Positions = npt.NDArray[np.uint32]
 
+RATE = 4e-3
+"""The first learning rate that suits the default windows; a cosine takes it to a fiftieth."""
+
 LARGEST_WINDOW = 512
 MOST_PIXELS = 1 << 22
 """Of a step's windows together: 128 MB of features."""
