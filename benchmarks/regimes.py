@@ -57,7 +57,7 @@ BASELINES = ("qa", "mndwi", "dswe")
 PACKAGES = ("water-gee", "earthengine-api", "tensorflow", "keras", "rasterio", "numpy")
 
 
-def store_of(folder: Path, regime: str, cells: tuple[int, int], seed: int) -> TileStore:
+def store_of(folder: Path, regime: str | None, cells: tuple[int, int], seed: int) -> TileStore:
     """The tiles of a regime, with the truth beside the labels; made where they do not stand."""
     done = folder / "ready.json"
     facts = {"regime": regime, "cells": list(cells), "seed": seed}

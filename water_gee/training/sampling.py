@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Positions = npt.NDArray[np.uint32]
 
-RATE = 4e-3
+RATE = 8e-3
 """The first learning rate that suits the default windows; a cosine takes it to a fiftieth."""
 
 LARGEST_WINDOW = 512

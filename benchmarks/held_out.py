@@ -1,0 +1,157 @@
+"""Does a network trained on corrected labels map new ground better than one trained on QA labels?
+
+    python benchmarks/held_out.py [--seasons NAME ...] [--cells 1x2] [--seed 0] [--keep DIR]
+
+For each of the ten noise regimes of the synthetic season, and for the season that has all of them,
+every other cell is held out, then the others. On the cells that are left, and knowing nothing of
+the rest, labels are corrected and two networks trained, alike but for their labels: QA bit or
+corrected. Both map the cells held out, and are scored against the known water by intersection over
+union. Intervals are 95 %, of a bootstrap over blocks of 64 x 64 pixels, or over cells where there
+are five; that of the difference draws the same blocks for both. With `--keep` seasons and tiles
+stay in DIR; those of `benchmarks/regimes.py --keep DIR` serve.
+
+The figure is the smallest difference. It holds where the corrected labels' network is the better
+one on every set of held-out cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import regimes
+
+from water_gee import denoise_labels
+from water_gee.demo.regimes import REGIMES
+from water_gee.demo.run import TRUTH_LABELS
+from water_gee.imagery.store import NOT_OBSERVED, TileStore
+from water_gee.mapping.bootstrap import Tally, outcomes, score
+from water_gee.mapping.classifier import Classifier
+from water_gee.training.fit import train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from water_gee.imagery.grid import Cell
+
+LABELS = ("qa", "corrected")
+ALL = "all"
+"""The season without a regime, which has a little of everything."""
+
+PACKAGES = ("water-gee", "earthengine-api", "tensorflow", "keras", "rasterio", "numpy")
+
+
+def copied(store: TileStore, cells: Sequence[Cell], folder: Path) -> TileStore:
+    """A store of some of the cells."""
+    made = TileStore.open(folder, store.recipe, create=True)
+    for cell in cells:
+        made.write_tile(
+            cell, store.read_image(cell), store.read_mask(cell), store.read_evidence(cell)
+        )
+    return made
+
+
+def compared(
+    store: TileStore, train_on: Sequence[Cell], held: Sequence[Cell], seed: int
+) -> dict[str, Any]:
+    """IoU of both networks on the cells held out, and their difference, with intervals."""
+    tally = Tally(len(LABELS))
+    with tempfile.TemporaryDirectory() as temporary:
+        with copied(store, train_on, Path(temporary) / "tiles") as part:
+            denoise_labels(part, seed=seed, progress=False)
+            models = [
+                train(part, out=part.path / f"{name}.keras", labels=name, seed=seed, progress=False)
+                for name in LABELS
+            ]
+        networks = [Classifier(model.network) for model in models]
+    for cell in held:
+        features, core = store.read_image(cell), cell.core.slices
+        known = store.read_label(cell, TRUTH_LABELS)[core]
+        maps = [network(features)[0][core] for network in networks]
+        seen = (known != NOT_OBSERVED) & np.all([found != NOT_OBSERVED for found in maps], axis=0)
+        tally.add(cell.id, [outcomes(found, known, seen) for found in maps], seen)
+    scored = score(tally.counts(), LABELS.index("qa"))
+
+    def shown(of: Any, row: str) -> list[float]:
+        found = of["iou"](LABELS.index(row), 0)
+        return [round(float(value), 4) for value in (found.value, found.low, found.high)]
+
+    return {
+        **{name: shown(scored.scores, name) for name in LABELS},
+        "difference": shown(scored.differences, "corrected"),
+        "cells": [cell.id for cell in held],
+        "drawn": tally.units.name,
+    }
+
+
+def judge(base: Path, season: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both halves of a season's cells, each held out once; said as soon as it is known."""
+    folder, regime = base / season.replace(" ", "_"), None if season == ALL else season
+    rows = []
+    with regimes.store_of(folder, regime, asked.cells, asked.seed) as store:
+        cells = store.cells()
+        for first in (0, 1):
+            held, rest = cells[first::2], cells[1 - first :: 2]
+            found = compared(store, rest, held, asked.seed)
+            qa, corrected, apart = (found[name] for name in (*LABELS, "difference"))
+            print(
+                f"{season:<16}{first + 1}  qa {qa[0]:.4f}  corrected {corrected[0]:.4f}"
+                f"  {apart[0]:+.4f} ({apart[1]:+.4f} .. {apart[2]:+.4f})",
+                file=sys.stderr,
+                flush=True,
+            )
+            rows.append({"season": season, **found})
+    return rows
+
+
+def main() -> None:
+    """Train, score and print the line."""
+    names = [*REGIMES, ALL]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seasons", nargs="+", choices=names, default=names)
+    parser.add_argument("--cells", type=regimes.grid_size, default=(1, 2))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="keep seasons and tiles here")
+    asked = parser.parse_args()
+    if asked.cells[0] * asked.cells[1] < 2:
+        parser.error("--cells: at least two, of which one is held out")
+    with tempfile.TemporaryDirectory() as temporary:
+        base = (asked.keep or Path(temporary)).absolute()
+        rows = [row for name in asked.seasons for row in judge(base, name, asked)]
+    worst = min(rows, key=lambda row: float(row["difference"][0]))
+    least, low, high = worst["difference"]
+    line = {
+        "name": "held_out",
+        "figure": least,
+        "interval": [low, high],
+        "unit": f"IoU above the network of QA labels, the least of all sets ({worst['season']})",
+        "against": "network of QA labels, same cells (IoU)",
+        "against_figure": worst["qa"][0],
+        "ratio": round(worst["corrected"][0] / worst["qa"][0], 4),
+        "bar": 0,
+        "holds": least > 0,
+        "better_on": sum(row["difference"][0] > 0 for row in rows),
+        "interval_above_0": sum(row["difference"][1] > 0 for row in rows),
+        "of": len(rows),
+        "sets": rows,
+        "grid": list(asked.cells),
+        "seed": asked.seed,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+    }
+    print(json.dumps(line))
+    sys.exit(0 if line["holds"] else 1)
+
+
+if __name__ == "__main__":
+    main()
