@@ -9,6 +9,7 @@ and ten synthetic seasons all come out better than their QA label.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,14 @@ the other tests are SNOMAP's: D. Hall, G. Riggs, V. Salomonson 1995)."""
 LEVEL, PER_SLOPE, SLOPE_MOST = 0.15, -20.0, -4.0
 """Descent to the lowest neighbour, in metres a metre, that water may have, log-odds of 1 beyond,
 and at most. Descent, not slope: banks rise above a river, and it lies level between them."""
+
+BANKS = 0.8
+"""What of that is taken back where the ground is low and in full sun. A stream lies between banks
+closer together than an elevation model's posts, so its pixels seem to descend; and shade, which a
+slope is the sign of, is not there."""
+BANKS_HEIGHT, BANKS_LIT = (20.0, 100.0), (0.5, 0.9)
+"""Metres above drainage up to which ground is low, and from which it is not; sunlight, of what
+level ground gets, up to which it is no full sun, and from which it is."""
 
 LOW, PER_METRE, HIGH_MOST = 50.0, -0.1, -1.5
 """Metres above drainage up to which ground may be a lake, log-odds of a metre beyond, at most."""
@@ -233,8 +242,7 @@ def _brightness(
 
 def _flatness(swir1: FloatArray, swir2: FloatArray) -> FloatArray:
     """Nothing where SWIR2 was not measured."""
-    first, full = FLAT_SWIR1
-    believed = np.clip((swir1 - first) / (full - first), 0, 1)
+    believed = _ramp(swir1, FLAT_SWIR1)
     said = np.clip(PER_FLAT * (swir2 / swir1 - FLAT), FLAT_MOST, 0)
     return np.asarray(believed * said, np.float32)
 
@@ -286,13 +294,21 @@ def _terrain(tile: Tile, sun: tuple[float, float] | None) -> FloatArray:
     if float(metres.max() - metres.min()) < 1:
         return np.zeros(metres.shape, np.float32)
     falls = terrain.descent(metres, tile.pixel)
-    said = np.clip(PER_SLOPE * (falls - LEVEL), SLOPE_MOST, 0)
+    steep = np.clip(PER_SLOPE * (falls - LEVEL), SLOPE_MOST, 0)
     above = terrain.height_above_drainage(metres, tile.pixel)
-    said = said + np.clip(PER_METRE * (above - LOW), HIGH_MOST, 0)
+    said = np.clip(PER_METRE * (above - LOW), HIGH_MOST, 0)
     if sun is not None:
         lit = terrain.illumination(metres, tile.pixel, *sun)
         said = said + SHADE * ((lit < UNLIT) & (falls > SHADED_FALL))
-    return np.asarray(said, np.float32)
+        level = math.sin(math.radians(max(terrain.LEAST_SUN, sun[1])))
+        banks = (1 - _ramp(above, BANKS_HEIGHT)) * _ramp(lit / level, BANKS_LIT)
+        steep = steep * (1 - BANKS * banks)
+    return np.asarray(said + steep, np.float32)
+
+
+def _ramp(values: FloatArray, ends: tuple[float, float]) -> FloatArray:
+    """0 up to the first end, 1 from the second, straight between."""
+    return np.asarray(np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)
 
 
 def _filled(band: FloatArray) -> FloatArray:
