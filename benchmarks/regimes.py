@@ -82,7 +82,8 @@ def corrected(store: TileStore, method: str, seed: int) -> float:
     """Correct the labels from nothing, into `labels_METHOD`; returns the seconds."""
     folder = f"labels_{method}"
     shutil.rmtree(store.path / folder, ignore_errors=True)
-    (store.path / f"{folder}.json").unlink(missing_ok=True)
+    for name in (f"{folder}.json", f".{folder}.checkpoint.zip"):
+        (store.path / name).unlink(missing_ok=True)
     started = time.perf_counter()
     denoise_labels(store, method=method, seed=seed, folder=folder, progress=False)
     return round(time.perf_counter() - started, 1)

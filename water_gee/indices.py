@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MNDWI_WATER = 0.124
 """DSWE test 1: MNDWI above this."""
 
-DSWE_TESTS = 5
-
 
 def ratio(a: Field, b: Field) -> Field:
     """(a - b)/(a + b); 0 where both sum to 0."""

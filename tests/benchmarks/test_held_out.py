@@ -35,7 +35,9 @@ def store(tmp_path):
         for number, cell in enumerate(CELLS):
             image = np.full((8, *cell.shape), 0.1 + number, np.float32)
             evidence = {"SWIR2": np.full(cell.shape, 0.2 + number, np.float32)}
-            tiles.write_tile(cell, image, np.full(cell.shape, number, np.uint8), evidence)
+            qa = np.full(cell.shape, number, np.uint8)
+            qa[:5] = 255
+            tiles.write_tile(cell, image, qa, evidence)
             tiles.write_label(cell, np.zeros(cell.shape, np.uint8), "synthetic_truth")
         yield tiles
 
@@ -44,9 +46,11 @@ def test_what_is_trained_on_holds_nothing_of_the_cells_held_out(script, store, t
     with script.copied(store, CELLS[1:], tmp_path / "part") as part:
         assert part.cells() == CELLS[1:]
         assert (part.read_image(CELLS[1]) == np.float32(1.1)).all()
-        assert (part.read_mask(CELLS[1]) == 1).all()
+        assert (part.read_mask(CELLS[1])[5:] == 1).all()
         assert (part.read_evidence(CELLS[1])["SWIR2"] == np.float32(1.2)).all()
-        assert not part.has_label(CELLS[1], "synthetic_truth"), "the truth stays behind"
+        known = part.read_label(CELLS[1], "synthetic_truth")
+        assert (known[:5] == 255).all(), "what was not observed teaches nothing"
+        assert (known[5:] == 0).all()
 
 
 def found(qa, corrected, low):
@@ -54,6 +58,7 @@ def found(qa, corrected, low):
     return {
         "qa": [qa, 0.0, 1.0],
         "corrected": [corrected, 0.0, 1.0],
+        "truth": [0.95, 0.0, 1.0],
         "difference": [difference, low, difference + 0.1],
         "cells": ["a"],
         "drawn": "block",

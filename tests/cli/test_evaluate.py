@@ -107,10 +107,14 @@ def test_points_are_drawn_labelled_and_evaluated(call, tmp_path):
         (("--reference", "truth.tif", "--against", "him"), "no row is called 'him'"),
         (("none.tif", "--reference", "truth.tif"), "none.tif: no such file or folder"),
         (("--reference", "truth.tif", "--csv", "truth.tif"), "is what is read"),
+        (("a=m.tif", "--reference", "truth.tif", "--csv", "m.tif"), "is what is read"),
+        (("--reference", "truth.tif", "--csv", "m.keras", "--held-out", "m.keras"), "is what is"),
         (("truth.tif", "--points", "truth.tif"), "cannot read truth.tif"),
     ],
 )
-def test_what_cannot_be_scored_is_refused_in_a_line(refused, scored, arguments, words):
+def test_what_cannot_be_scored_is_refused_in_a_line(refused, scored, tmp_path, arguments, words):
+    scored.write(tmp_path / "m.tif", scored.truth)
+    (tmp_path / "m.keras").write_bytes(b"a model")
     assert words in refused("evaluate", *arguments)
 
 

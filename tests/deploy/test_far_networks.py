@@ -219,6 +219,19 @@ def test_a_network_of_ones_own_gets_a_name_and_its_price(names):
     assert halo(build("own")) == 4
 
 
+@pytest.mark.usefixtures("names")
+def test_the_network_that_is_trained_is_the_one_whose_price_was_told():
+    told = water_gee.register_network("narrow", context_cnn, width=8)
+    again = water_gee.register_network("narrow", context_cnn, width=8)
+    assert (again.parameters, again.chosen) == (told.parameters, told.chosen)
+    assert build("narrow").count_params() == context_cnn(width=8).count_params()
+    assert told.parameters < estimate(read(context_cnn())).parameters
+    with pytest.raises(TrainingError, match="there is a network 'narrow' already"):
+        water_gee.register_network("narrow", context_cnn, width=9)
+    with pytest.raises(TrainingError, match=r"'other' cannot be built: .*'depth'"):
+        water_gee.register_network("other", context_cnn, depth=3)
+
+
 @pytest.mark.parametrize(
     ("layers_of", "error", "words"),
     [

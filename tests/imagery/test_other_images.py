@@ -5,6 +5,7 @@ from __future__ import annotations
 import made_up_images as made
 import numpy as np
 import pytest
+import shapely
 import small_catalog
 
 from water_gee import session
@@ -222,6 +223,9 @@ def test_a_footprint_that_is_unknown_or_crosses_180_degrees_reaches_everywhere()
     wide = {"type": "Polygon", "coordinates": [[[-179, 0], [179, 0], [179, 1], [-179, 0]]]}
     ring = {"type": "LinearRing", "coordinates": [[0, 0], [1, 0], [1, 1], [0, 0]]}
     assert acquisitions._footprint(wide) is None
+    for west, east in ((179, 181), (-181, -179)):
+        beyond = shapely.geometry.mapping(shapely.box(west, 10, east, 11))
+        assert acquisitions._footprint(beyond) is None
     assert acquisitions._footprint(None) is None
     assert acquisitions._footprint({"type": "Polygon", "coordinates": []}) is None
     cell = Cell(1104, -262)

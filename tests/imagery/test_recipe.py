@@ -152,6 +152,11 @@ def test_only_landsats_are_harmonized(name):
         ({"pixels": 0}, "pixels"),
         ({"margin": -1}, "margin"),
         ({"composite": "best"}, "composite 'best': one of median, mean, scene"),
+        ({"dem": 5}, "dem 5: the name of an elevation model, or 'none'"),
+        ({"dem": ["a"]}, r"dem \['a'\]: the name"),
+        ({"cell": True}, "cell True: must be a number"),
+        ({"cell": "0.1"}, "cell '0.1': must be a number"),
+        ({"margin": True}, "margin True: must be a number"),
         ({"harmonize": "roy"}, "harmonize 'roy': false, or one of ols, rma"),
         ({"sensors": ()}, "sensors"),
     ],
@@ -175,6 +180,10 @@ def test_a_misspelt_field_is_recognised():
 def test_a_field_of_another_type_is_one_line():
     with pytest.raises(RecipeError):
         Recipe.from_dict({"years": 3.5})
+
+
+def test_a_file_may_say_that_there_is_no_elevation_model():
+    assert Recipe(dem=False).dem is None
 
 
 def test_two_recipes_must_be_the_same_but_for_what_may_differ():

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 import pytest
+import rasterio
 import shapely
 from affine import Affine
 from water_shapes import STEP, band_km2, write_map, write_probability
 
-from water_gee import metrics
+from water_gee import metrics, raster
 from water_gee.errors import GridError, RasterError
 from water_gee.mapping import areas, maps
 from water_gee.mapping.areas import measure
+from water_gee.mapping.compare import compare
+from water_gee.mapping.points import draw_points
 from water_gee.mapping.vectors import polygons
+from water_gee.metrics import Confusion
 
 WGS84 = pyproj.Geod(ellps="WGS84")
 BAR = 1e-3
@@ -257,6 +261,9 @@ def test_probabilities_of_another_grid_or_kind_are_refused(tmp_path):
     wild = write_probability(tmp_path / "wild.tif", np.full((8, 8), 2.5), like=path)
     with pytest.raises(RasterError, match="outside 0 to 1"):
         measure(path, wild)
+    endless = write_probability(tmp_path / "endless.tif", np.full((8, 8), -np.inf), like=path)
+    with pytest.raises(RasterError, match="outside 0 to 1"):
+        measure(path, endless)
 
 
 def test_the_outline_of_a_disc_measured_by_pyproj_agrees(tmp_path):
@@ -271,3 +278,30 @@ def test_the_outline_of_a_disc_measured_by_pyproj_agrees(tmp_path):
     shape = shapely.segmentize(table.geometry[0], 0.001)
     area = abs(WGS84.geometry_area_perimeter(shape)[0])
     assert table.area_m2[0] == pytest.approx(area, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mask", "alpha"])
+def test_what_a_map_masks_was_not_observed(tmp_path, kind):
+    """Without a nodata value, a mask or an alpha band says what was seen."""
+    values, seen = np.zeros((60, 80), np.uint8), np.ones((60, 80), bool)
+    values[:, 20:60], seen[:, 40:] = 1, False
+    whole = write_map(tmp_path / "whole.tif", np.where(seen, values, 255))
+    bands = [values] if kind == "mask" else [values, np.where(seen, 255, 0).astype(np.uint8)]
+    path = tmp_path / "masked.tif"
+    header = raster.describe(whole)
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path, "w", driver="GTiff", height=60, width=80, count=len(bands), dtype="uint8",
+            crs=header.grid.crs, transform=header.grid.transform, photometric="MINISBLACK",
+            **({"alpha": "YES"} if kind == "alpha" else {}),
+        ) as target,
+    ):  # fmt: skip
+        target.write(np.stack(bands))
+        if kind == "mask":
+            target.write_mask(seen)
+    assert measure(path).to_dict() == measure(whole).to_dict()
+    drawn = draw_points(path, tmp_path / "points.gpkg", number=2400, progress=False)
+    assert drawn.points == {"land": 1200, "water": 1200}
+    assert compare(path, whole).confusion == Confusion.of(values[seen], values[seen])
+    assert compare(whole, path).confusion == Confusion.of(values[seen], values[seen])

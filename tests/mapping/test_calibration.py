@@ -105,6 +105,12 @@ def test_the_ends_are_in_the_last_bins():
     assert found.threshold.advice
 
 
+def test_without_intervals_the_advice_does_not_blame_the_ground():
+    advice = gauged(made(bend=0.5)).result(times=0).threshold.advice
+    assert "too little ground" not in advice
+    assert "without an interval nothing says whether that holds" in advice
+
+
 def test_figures_are_plain_json():
     plain = json.loads(json.dumps(gauged(made()).result(times=20).to_dict()))
     assert plain["threshold"]["advice"]

@@ -122,6 +122,124 @@ def test_polygons_are_water_where_they_are_and_land_elsewhere(pair, tmp_path):
     assert abs(found.tp - exact.tp) <= 4
 
 
+@pytest.mark.parametrize("before", [1, 3])
+def test_an_alpha_band_says_where_a_reference_has_values(pair, tmp_path, before):
+    """Grey or colour with alpha, without nodata, on a part of the map."""
+    one, _, mapped, _ = pair
+    values, seen = np.where(mapped == 1, 1, 0).astype(np.uint8)[:200], np.full((200, 400), 255)
+    seen[:, :150] = 0
+    with rasterio.open(
+        tmp_path / "alpha.tif", "w", driver="GTiff", height=200, width=400, count=before + 1,
+        dtype="uint8", crs=UTM, transform=PLACE, alpha="YES",
+        photometric="RGB" if before == 3 else "MINISBLACK",
+    ) as target:  # fmt: skip
+        target.write(np.stack([values] * before + [seen.astype(np.uint8)]))
+    found = compare(one, tmp_path / "alpha.tif").confusion
+    assert found == Confusion.of(values[:, 150:], mapped[:200, 150:])
+
+
+def write_globe(path, *, step=0.5):
+    """A raster of the whole globe in degrees, water to the east of 105 degrees."""
+    shape = (round(180 / step), round(360 / step))
+    lon = -180 + step * (np.arange(shape[1]) + 0.5)
+    values = np.broadcast_to(lon > 105, shape)
+    return write_map(path, values, transform=Affine(step, 0, -180, 0, -step, 90))
+
+
+@pytest.mark.parametrize(("x", "wet"), [(450_000, False), (500_010, True)])
+def test_a_raster_of_the_globe_covers_a_map_of_a_part_of_it(tmp_path, x, wet):
+    """With both poles in it, the globe has wrong bounds in a UTM zone: its eastern half."""
+    place = Affine(30, 0, x, 0, -30, 5_800_020)
+    one = write_map(tmp_path / "one.tif", np.ones((300, 400)), crs=UTM, transform=place)
+    found = compare(one, write_globe(tmp_path / "globe.tif")).confusion
+    assert found.total == 300 * 400
+    assert found.tp == (found.total if wet else 0)
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:3413", "EPSG:3857"])
+@pytest.mark.parametrize("kind", ["globe", "half", "ring"])
+def test_water_far_wider_than_the_map_is_water_there(tmp_path, crs, kind):
+    """Oceans and layers of the globe, beside a small lake as any layer has them."""
+    x, y = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(105.1, 52.3)
+    place = Affine(30, 0, x - 3000, 0, -30, y + 3000)
+    one = write_map(tmp_path / "one.tif", np.ones((200, 200)), crs=crs, transform=place)
+    everything = shapely.box(-180, -90, 180, 90)
+    shape = {
+        "globe": everything,
+        "half": shapely.box(105.1, -90, 180, 90),
+        "ring": everything - shapely.box(104, 51, 105.1, 53),
+    }[kind]
+    lake = shapely.box(20, 50, 20.1, 50.1)
+    table = geopandas.GeoDataFrame(geometry=[lake, shape], crs="EPSG:4326")
+    table.to_file(tmp_path / "ocean.gpkg")
+    col, row = np.meshgrid(np.arange(200) + 0.5, np.arange(200) + 0.5)
+    lon, _ = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(
+        place.c + 30 * col, place.f - 30 * row
+    )
+    wet = np.ones((200, 200), bool) if kind == "globe" else lon > 105.1
+    found = compare(one, tmp_path / "ocean.gpkg").confusion
+    assert found.total == 200 * 200
+    assert found.tp == pytest.approx(wet.sum(), abs=4)
+
+
+@pytest.mark.parametrize(
+    "shape", [shapely.box(179.8, -80, 180, 80), shapely.box(179.8, -80, 190, 80)]
+)
+def test_water_across_the_date_line_is_water_there(tmp_path, shape):
+    """A map on both sides of 180 degrees, and an ocean that ends there or goes on beyond."""
+    place = Affine(100, 0, 790_000, 0, -100, 50_000)
+    one = write_map(tmp_path / "one.tif", np.ones((300, 600)), crs="EPSG:32660", transform=place)
+    table = geopandas.GeoDataFrame(
+        geometry=[shape, shapely.box(-180, -80, -179, 80)], crs="EPSG:4326"
+    )
+    table.to_file(tmp_path / "ocean.gpkg")
+    col, row = np.meshgrid(np.arange(600) + 0.5, np.arange(300) + 0.5)
+    lon, _ = pyproj.Transformer.from_crs("EPSG:32660", "EPSG:4326", always_xy=True).transform(
+        place.c + 100 * col, place.f - 100 * row
+    )
+    wet = ((lon > 179.8) | (lon < -179)).sum()
+    assert 0 < wet < lon.size
+    assert compare(one, tmp_path / "ocean.gpkg").confusion.tp == pytest.approx(wet, abs=4)
+
+
+def test_water_around_the_pole_is_water_there(tmp_path):
+    place = Affine(10_000, 0, -1_000_000, 0, -10_000, 1_000_000)
+    one = write_map(tmp_path / "one.tif", np.ones((200, 200)), crs="EPSG:3413", transform=place)
+    table = geopandas.GeoDataFrame(geometry=[shapely.box(-180, 85, 180, 90)], crs="EPSG:4326")
+    table.to_file(tmp_path / "ocean.gpkg")
+    col, row = np.meshgrid(np.arange(200) + 0.5, np.arange(200) + 0.5)
+    _, lat = pyproj.Transformer.from_crs("EPSG:3413", "EPSG:4326", always_xy=True).transform(
+        place.c + 10_000 * col, place.f - 10_000 * row
+    )
+    found = compare(one, tmp_path / "ocean.gpkg").confusion.tp
+    assert found == pytest.approx((lat > 85).sum(), abs=20)
+
+
+def test_a_polygon_without_a_finite_shape_on_the_map_is_refused_by_its_number(tmp_path):
+    globe = write_globe(tmp_path / "globe.tif", step=5)
+    shapes = [shapely.box(5e5, 5.8e6, 6e5, 5.9e6), shapely.box(1e12, 1e12, 1e13, 1e13)]
+    geopandas.GeoDataFrame(geometry=shapes, crs=UTM).to_file(tmp_path / "far.gpkg")
+    with pytest.raises(RasterError, match=r"its feature 2 has no finite shape") as caught:
+        compare(globe, tmp_path / "far.gpkg")
+    assert "\n" not in str(caught.value)
+
+
+def test_polygons_elsewhere_are_refused_with_both_places(pair, tmp_path):
+    one, _, _, _ = pair
+    table = geopandas.GeoDataFrame(geometry=[shapely.box(20, 50, 21, 51)], crs="EPSG:4326")
+    table.to_file(tmp_path / "away.gpkg")
+    with pytest.raises(RasterError, match=r"away.gpkg lies outside .*covers 20, 50, 21, 51, the"):
+        compare(one, tmp_path / "away.gpkg")
+
+
+@pytest.mark.parametrize("above", [float("nan"), float("inf"), -float("inf")])
+def test_water_from_no_finite_value_on_is_refused(pair, above):
+    one, two, _, _ = pair
+    with pytest.raises(RasterError, match=r"--above.*give a finite number") as caught:
+        evaluate(one, two, above=above, progress=False)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_map_compared_with_its_own_polygons_agrees(pair, tmp_path):
     from water_gee.mapping.vectors import polygons
 

@@ -317,6 +317,49 @@ def test_a_model_maps_the_tiles_of_a_store(scored, tmp_path):
         evaluate([scored.path, tmp_path / "no.keras"], scored.reference, **quiet)
 
 
+def far_seeing(recipe):
+    """A model that sees nine pixels around each, where tiles have a margin of three."""
+    from networks import undecided
+
+    from water_gee.training.model import TrainedModel
+    from water_gee.training.network import context_cnn
+    from water_gee.training.scaling import finish
+
+    network = undecided(context_cnn(8, width=6, dilations=(2, 5), hidden=8))
+    return TrainedModel(finish(network), recipe, {})
+
+
+def test_a_model_that_sees_beyond_the_margin_scores_as_the_map_that_it_makes(scored, tmp_path):
+    from water_gee.mapping.predict import predict
+
+    model = far_seeing(scored_store.RECIPE)
+    chart = predict(model, scored.path, tmp_path / "map.tif", probability=True, progress=False)
+    options = {**quiet, "baselines": False}
+    found = evaluate({"store": scored.path, "m": model}, scored.reference, **options)
+    wanted = evaluate({"store": scored.path, "m": chart}, scored.reference, **options)
+    assert found.pixels == wanted.pixels > 0.9 * found.known
+    assert found.rows == wanted.rows
+    assert found.calibrations == wanted.calibrations
+    some = {**options, "cells": [scored.cells[k].id for k in (1, 4)]}
+    found = evaluate({"store": scored.path, "m": model}, scored.reference, **some)
+    wanted = evaluate({"store": scored.path, "m": chart}, scored.reference, **some)
+    assert found.rows == wanted.rows
+
+
+def test_a_model_that_sees_beyond_the_margin_maps_a_single_scene_to_its_edge(tmp_path):
+    recipe = scored_store.RECIPE.replace(composite="scene")
+    _, features, qa, _ = scored_store.scene_of(0, SIDE + 6)
+    cell = Cell(5300, 2600, Lattice.of(recipe))
+    with TileStore.open(tmp_path / "tiles", recipe, create=True) as store:
+        store.write_tile(cell.of("LC08_132024_20200720"), features, qa)
+    raster.write(tmp_path / "truth.tif", qa, cell.grid, nodata=255, names=("water",))
+    given = {"store": tmp_path / "tiles", "m": far_seeing(recipe)}
+    found = evaluate(given, tmp_path / "truth.tif", **quiet, baselines=False)
+    # A hole of 4 by 20 pixels, around which three more on each side are not classified.
+    assert found["m"].not_observed == 10 * 26 - 4 * 20
+    assert found.known == SIDE**2 - 4 * 20
+
+
 def test_a_store_without_swir2_says_which_rows_it_cannot_have(tmp_path):
     plain = scored_store.make(tmp_path, cells=2, swir2=False, labels=False)
     found = evaluate(plain.path, plain.reference, **quiet)
@@ -427,6 +470,16 @@ def test_charts_are_pictures_of_everything(scored, tmp_path):
     assert before == {name: (tmp_path / "charts" / name).read_bytes() for name in names}
 
 
+def test_rows_whose_names_differ_in_signs_only_have_pictures_of_their_own(tmp_path):
+    truth = (np.arange(4096).reshape(64, 64) % 3 == 0).astype(np.uint8)
+    one = write_map(tmp_path / "map.tif", truth, years=[2020])
+    likely = write_probability(tmp_path / "likely.tif", 0.2 + 0.6 * truth, like=one)
+    given = {"map": one, "a b": likely, "a_b": likely, "a/b": likely}
+    evaluate(given, one, **quiet, charts=tmp_path / "charts")
+    names = {each.name for each in (tmp_path / "charts").glob("calibration_*")}
+    assert names == {f"calibration_a_b{number}.png" for number in ("", "_2", "_3")}
+
+
 # ------------------------------------------------------------------------------------ bad input
 
 
@@ -444,6 +497,12 @@ def test_bad_input_is_refused_in_a_line(scored, tmp_path):
         fill=np.nan,
         dtype=np.float32,
     )
+    endless = scored.write(
+        tmp_path / "endless.tif",
+        {k: np.where(v == 1, np.inf, 0.5) for k, v in scored.truth.items()},
+        fill=np.nan,
+        dtype=np.float32,
+    )
     truth, store = scored.reference, scored.path
     twins = [tmp_path / "twin" / "blank.tif", blank]
     twins[0].parent.mkdir()
@@ -458,6 +517,14 @@ def test_bad_input_is_refused_in_a_line(scored, tmp_path):
         ((tmp_path, truth), {}, StoreError, "no tile store at"),
         (([store, strange], truth), {}, RasterError, "holds the value 7, so it is no water map"),
         (([store, high], truth), {}, RasterError, "outside 0 to 1, so they are no probabilities"),
+        (([store, endless], truth), {}, RasterError, "outside 0 to 1, so they are no probabi"),
+        (
+            (store, truth),
+            {"labels": ["images"]},
+            StoreError,
+            "no labels in 'images'; it has labels",
+        ),
+        ((store, truth), {"labels": ["evidence/"]}, StoreError, "no labels in 'evidence/'; it has"),
         ((store, truth), {"labels": ["mine"]}, StoreError, "no labels in 'mine'; it has labels"),
         ((blank, truth), {"labels": ["mine"]}, RasterError, "give the tile store, too"),
         ((store, truth), {"against": "him"}, RasterError, "no row is called 'him'; there are QA b"),
@@ -501,19 +568,30 @@ def test_labels_of_another_size_or_with_other_codes_are_refused(tmp_path):
             evaluate(made.path, made.reference, labels=[name], baselines=False, **quiet)
 
 
-def test_a_map_of_another_recipe_is_scored_and_that_is_said(scored, tmp_path):
-    with TileStore.open(scored.path) as store:
-        recipe = store.recipe.replace(years=[2019])
+def made_by(recipe, scored, path):
+    """A perfect map that says which recipe it was made with."""
     values = scored.whole(scored.truth)
     with rasterio.open(scored.reference) as source:
-        place = source.transform
-    other = tmp_path / "old.tif"
-    grid = raster.Grid("EPSG:4326", place, values.shape)
+        grid = raster.Grid("EPSG:4326", source.transform, values.shape)
     tags = {"water_gee_recipe": json.dumps(recipe.to_dict())}
-    raster.write(other, values, grid, nodata=255, names=("water",), tags=tags)
+    raster.write(path, values, grid, nodata=255, names=("water",), tags=tags)
+    return path
+
+
+def test_a_map_of_another_recipe_is_scored_and_that_is_said(scored, tmp_path):
+    other = made_by(scored_store.RECIPE.replace(years=[2019]), scored, tmp_path / "old.tif")
     found = evaluate([scored.path, other], scored.reference, **quiet, baselines=False)
     assert any("old: made with another recipe than the store (years: [2019] / [2020])" in note
                for note in found.notes)  # fmt: skip
+
+
+def test_it_is_said_where_only_one_of_map_and_store_has_a_setting(scored, tmp_path):
+    recipe = scored_store.RECIPE.replace(harmonize="rma", composite="mean")
+    other = made_by(recipe, scored, tmp_path / "mean.tif")
+    found = evaluate([scored.path, other], scored.reference, **quiet, baselines=False)
+    (said,) = (note for note in found.notes if "made with another recipe" in note)
+    assert "harmonize: 'rma' / False" in said
+    assert "composite: 'mean' / 'median'" in said
 
 
 def test_a_reference_of_one_class_says_so(scored, tmp_path):

@@ -136,6 +136,37 @@ def test_every_pixel_of_a_stratum_has_a_chance_by_its_area(tmp_path):
     assert drawn[0] / 600 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 600))
 
 
+def test_labelled_points_are_not_drawn_over(mapped, tmp_path):
+    out = tmp_path / "p.gpkg"
+    draw_points(mapped[0], out, number=30, **quiet)
+    answered(out, lambda row, col: "water" if row < 100 else None)
+    table, rows, _ = places(out)
+    with pytest.raises(RasterError, match=rf"{(rows < 100).sum()} labelled point"):
+        draw_points(mapped[0], out, number=30, **quiet)
+    assert places(out)[0].equals(table)
+    answered(out, lambda row, col: None)
+    draw_points(mapped[0], out, number=40, **quiet)
+    assert len(places(out)[0]) == 40
+
+
+def test_points_of_a_map_without_water_are_no_sample_of_one_with_water(mapped, tmp_path):
+    path, values = mapped
+    dry = write_map(tmp_path / "dry.tif", np.zeros_like(values), crs=UTM, transform=PLACE)
+    draw_points(dry, tmp_path / "p.gpkg", number=200, **quiet)
+    answered(tmp_path / "p.gpkg", lambda row, col: "land")
+    with pytest.raises(
+        RasterError, match=r"not drawn from .* none of its points were drawn from w"
+    ):
+        evaluate_points(path, tmp_path / "p.gpkg", **quiet)
+
+
+def test_a_point_without_a_place_is_named(mapped, tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("lon,lat,reference\n105,52.3,water\n,52.3,land\n")
+    with pytest.raises(RasterError, match="lon of point 2 is '', not degrees"):
+        evaluate_points(mapped[0], path, **quiet)
+
+
 def test_the_file_brings_its_form_and_its_colours(mapped, tmp_path):
     draw_points(mapped[0], tmp_path / "p.gpkg", number=30, **quiet)
     with contextlib.closing(sqlite3.connect(tmp_path / "p.gpkg")) as database:

@@ -28,6 +28,10 @@ class Tiles:
     def names(self):
         return [tile.name for tile in self.tiles]
 
+    @property
+    def wet(self):
+        return [tile.name for tile in self.tiles if (tile.qa == 1).any()]
+
     def read(self, name):
         return next(tile for tile in self.tiles if tile.name == name)
 
@@ -292,3 +296,17 @@ def test_without_sure_water_or_sure_land_there_is_nothing_to_learn(covers, kind)
     with pytest.raises(LabelError, match=f"are surely {kind}: .*larger area") as caught:
         prepared([Tile("a", spectrum(cover, covers), qa)])
     assert "\n" not in str(caught.value)
+
+
+def test_a_dry_region_is_learned_from_its_tiles_with_water(monkeypatch):
+    """Of hundreds of tiles, two hold all the water."""
+    monkeypatch.setattr(correction, "MOST_TILES", 4)
+    names = [f"t{number:03}" for number in range(200)]
+    for seed in range(10):
+        chosen = correction._spread(names, ["t050", "t150"], seed)
+        assert {"t050", "t150"} <= set(chosen)
+        assert len(chosen) == len(set(chosen)) == 4
+        assert chosen == sorted(chosen)
+        many = correction._spread(names, names[100:], seed)
+        assert sum(name >= "t100" for name in many) >= 2
+    assert correction._spread(names, [], 0) != correction._spread(names, [], 1)

@@ -239,4 +239,9 @@ def test_settings_out_of_range_are_refused_before_anything_is_made(small_store, 
     refused(TrainingError, "a seed is a whole number", small_store, seed=2**32)
     for out, words in (("a.h5", r"ends in \.keras"), ("no/a.keras", "no does not exist")):
         refused(ModelError, words, small_store, out=tmp_path / out, labels="corrected")
+    (tmp_path / "file").write_text("")
+    for logs in (tmp_path / "file", tmp_path / "file" / "logs"):
+        words = "cannot write TensorBoard's files into"
+        refused(TrainingError, words, small_store, tensorboard=logs, labels="corrected")
     assert not (small_store.path / "labels.json").exists()
+    assert not list(small_store.path.glob("index_*.json"))

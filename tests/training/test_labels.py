@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import pytest
+import rasterio
 from small_water import cells, scene, store_of
 
 from water_gee.errors import LabelError, StoreError, TrainingError
@@ -418,6 +419,30 @@ def test_a_broken_record_is_no_record_and_labels_stand_by_themselves(small_store
         again = denoise_labels(small_store, progress=False)
         assert not method.seen
         assert again["cells"] == record["cells"]
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def with_a_tag_that_cannot_be_read(path):
+    with rasterio.open(path, "r+") as label:
+        label.update_tags(WATER_GEE_QUALITY='{"to_water": ')
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("broken", [cut_short, with_a_tag_that_cannot_be_read])
+def test_a_label_file_that_is_broken_is_made_again_and_no_other(small_store, by, broken):
+    by(Copies())
+    record = denoise_labels(small_store, progress=False)
+    (small_store.path / "labels.json").unlink()
+    third = small_store.cells()[2].id
+    broken(small_store.path / "labels" / f"{third}.tif")
+    method = by(Copies())
+    again = denoise_labels(small_store, progress=False)
+    assert names(method) == [third]
+    assert list(again["cells"]) == list(record["cells"])
+    np.testing.assert_array_equal(small_store.read_label(third), small_store.read_mask(third))
 
 
 def test_records_of_older_versions_are_understood(small_store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -145,6 +146,15 @@ def test_a_network_of_ones_own_is_built_by_its_name_with_its_options():
     assert network.input_shape == (None, None, None, 3)
     assert network.count_params() == 6 * (25 * 3 + 1) + 2 * (6 + 1)
     assert halo(network) == 2
+
+
+def test_a_name_is_given_again_to_the_same_builder_with_the_same_options_only():
+    register("small_own", partial(small_own, filters=6))
+    register("small_own", partial(small_own, filters=6))
+    assert build("small_own", 3).count_params() == 6 * (25 * 3 + 1) + 2 * (6 + 1)
+    for other in (partial(small_own, filters=7), small_own, partial(pixel_cnn, filters=6)):
+        with pytest.raises(TrainingError, match="there is a network 'small_own' already"):
+            register("small_own", other)
 
 
 def test_a_builder_is_found_in_a_module_by_name(tmp_path, monkeypatch):

@@ -162,11 +162,23 @@ def test_hard_pixels_are_those_near_both_water_and_land():
     assert 0 < found.sum() < water.size / 2
 
 
-def test_labels_with_other_codes_are_refused_by_name():
-    labels = np.zeros((9, 9), np.uint8)
-    labels[4, 4] = 7
-    with pytest.raises(TrainingError, match=r"^E1: labels hold 7, and not only 0 land, 1 water"):
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(7, np.uint8), (-9999, np.int16), (-1, np.int8), (0.99, np.float32), (np.nan, np.float64)],
+)
+def test_labels_with_other_codes_are_refused_by_name(code, kind):
+    labels = np.zeros((9, 9), kind)
+    labels[4, 4] = code
+    words = rf"^E1: labels hold {code}, and not only 0 land, 1 water"
+    with pytest.raises(TrainingError, match=words):
         samples("E1", np.zeros((8, 9, 9), np.float32), labels)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_the_three_codes_are_known_in_whatever_type(kind):
+    labels = np.full((9, 9), 255, kind)
+    labels[3:6, 3:6] = [[0, 0, 1], [1, 1, 255], [0, 255, 255]]
+    assert samples("E1", np.zeros((8, 9, 9), np.float32), labels).counts == (3, 3)
 
 
 def test_a_network_that_sees_farther_has_the_same_samples():

@@ -20,8 +20,8 @@ from water_gee.errors import ModelError, TrainingError
 from water_gee.imagery.grid import cells_for
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.store import TileStore
+from water_gee.training import dense, pool
 from water_gee.training import network as networks
-from water_gee.training import pool
 from water_gee.training.augment import Augmentation
 from water_gee.training.dense import Trainer
 from water_gee.training.fit import train
@@ -172,6 +172,73 @@ def test_a_network_that_sees_farther_is_trained_and_saved(eight, tmp_path, monke
     with TileStore.open(eight) as store:
         features = np.nan_to_num(np.moveaxis(store.read_image(store.cells()[0]), 0, -1))
     assert np.asarray(found.network(features[None])).shape == (1, 60, 60, 2)
+
+
+def nameless(activation):
+    """A builder of a network whose layers get their names from Keras."""
+    keras = networks.keras
+
+    def build(bands):
+        features = keras.Input((None, None, bands))
+        x = keras.layers.Conv2D(4, 3, activation=activation)(features)
+        x = keras.layers.Concatenate()([x, keras.layers.Cropping2D(1)(features)]) * 2.0
+        inner = keras.Sequential([keras.layers.Conv2D(2, 1, activation="softmax")])
+        return keras.Model(features, inner(x))
+
+    return build
+
+
+@pytest.fixture
+def taken_up_in(eight, tmp_path, monkeypatch):
+    """The epoch in which a call goes on from the checkpoint of one that was killed in its second.
+
+    The first use kills that call itself, and so gives 1.
+    """
+    kept = []
+
+    def epoch(network):
+        begun, learn = [], Trainer.learn
+
+        def until(self, places, number, steps):
+            begun.append(number)
+            if kept or number == 2:
+                raise KeyboardInterrupt
+            return learn(self, places, number, steps)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Trainer, "learn", until)
+            with pytest.raises(KeyboardInterrupt):
+                trained(eight, tmp_path / "a.keras", network=network)
+        kept.append(begun)
+        return begun[0]
+
+    return epoch
+
+
+@pytest.mark.parametrize("network", ["pixel_cnn", "context_cnn", "mine"])
+def test_a_checkpoint_is_taken_up_by_the_same_network_and_optimizer(
+    taken_up_in, monkeypatch, network
+):
+    monkeypatch.setitem(networks.NETWORKS, "mine", nameless("relu"))
+    assert taken_up_in(network) == 1
+    assert taken_up_in(network) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(dense, "MEMORY", 0.5)
+        assert taken_up_in(network) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(networks.keras.optimizers, "Nadam", networks.keras.optimizers.Adam)
+        assert taken_up_in(network) == 1
+    assert taken_up_in(network) == 2
+
+
+def test_a_checkpoint_of_a_network_that_was_changed_since_is_not_taken_up(taken_up_in, monkeypatch):
+    """Its weights have the same shapes, and its layers other names than before in any case."""
+    monkeypatch.setitem(networks.NETWORKS, "mine", nameless("relu"))
+    assert taken_up_in("mine") == 1
+    monkeypatch.setitem(networks.NETWORKS, "mine", nameless("tanh"))
+    assert taken_up_in("mine") == 1
+    monkeypatch.setitem(networks.NETWORKS, "mine", nameless("relu"))
+    assert taken_up_in("mine") == 2
 
 
 def test_the_record_says_how_the_network_came_about(eight, tmp_path):

@@ -238,7 +238,9 @@ def test_jitter_is_one_factor_on_all_reflectances_and_leaves_their_ratios():
         ({"pixels": 40000}, "pixels must be"),
         ({"water": 1.5}, "water must be a share"),
         ({"land": 0}, "land must be above 0"),
-        ({"shore": 0.5}, "shore must be 1 or more"),
+        ({"shore": 0.5}, "shore must be from 1 to 100, not 0.5"),
+        ({"shore": 1e9, "window": 1}, "shore must be from 1 to 100, not 1000000000.0"),
+        ({"shore": float("nan")}, "shore must be from 1 to 100, not nan"),
     ],
 )
 def test_sampling_out_of_range_is_refused(settings, words):

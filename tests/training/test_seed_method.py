@@ -318,6 +318,8 @@ class _Tiles:
     def names(self):
         return list(self._tiles)
 
+    wet = names
+
     def read(self, name):
         return self._tiles[name]
 

@@ -52,6 +52,16 @@ def test_cells_are_set_aside_whole_and_both_parts_have_both_classes(count):
         assert set(found.validation) & water
 
 
+def test_in_a_dry_region_validation_gets_its_share_of_the_water():
+    """One cell in ten has a lake: most draws of 32 would hold hardly any of them."""
+    tiles = [tile(f"E{i}", lake() if i % 10 == 0 else np.zeros((40, 40))) for i in range(200)]
+    wet = {each.name for each in tiles if each.counts[0]}
+    for seed in range(5):
+        found = parted(tiles, seed)
+        share = len(wet & set(found.validation)) / len(wet)
+        assert share == pytest.approx(32 / 200, abs=0.05)
+
+
 def test_more_cells_than_can_be_judged_each_epoch_train():
     found = parted(wet_and_dry(200))
     assert len(found.validation) == 32

@@ -179,6 +179,24 @@ def test_labels_of_another_shape_grid_or_code_are_refused(small_store):
     refused(TrainingError, rf"{cell.id}: labels hold 3, and not only", small_store, "codes")
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"), [("int16", -9999), ("float32", 0.25), ("float32", np.nan)]
+)
+def test_nodata_and_fractions_in_labels_are_not_taken_for_land(small_store, kind, code):
+    cell = small_store.cells()[1]
+    path = small_store.write_label(cell, np.zeros((70, 70), np.uint8), "mine")
+    values = np.zeros((1, 70, 70), kind)
+    values[0, :35] = code
+    rewritten(path, values, dtype=kind, nodata=code)
+    refused(TrainingError, rf"{cell.id}: labels hold {code}, and not only", small_store, "mine")
+
+
+@pytest.mark.parametrize("folder", ["images", "evidence"])
+def test_folders_of_the_store_that_hold_no_labels_are_refused_by_name(small_store, folder):
+    refused(TrainingError, f"'{folder}' holds no labels", small_store, folder)
+    assert not list(small_store.path.glob("index_*.json"))
+
+
 def test_tiles_of_another_recipe_are_refused(small_store, small_recipe):
     cell = small_store.cells()[1]
     image = small_store.read_image(cell)

@@ -96,7 +96,9 @@ def evaluate(obj: dict[str, Any], /, sources: tuple[str, ...], **given: Any) -> 
         store = DEFAULT_STORE
     read = [*sources, *([store] if store is not None else [])]
     if csv_file is not None:
-        refuse_same(Path(csv_file), [Path(given["reference"]), *map(Path, read)])
+        read = [source.partition("=")[2] or source for source in map(str, read)]
+        read += [given["reference"], *([given["held_out"]] if given["held_out"] else [])]
+        refuse_same(Path(csv_file), [*map(Path, read)])
     bounds, unit = given.pop("shore")
     found = score(
         [*([Path(store)] if store is not None else []), *sources],

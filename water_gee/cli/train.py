@@ -26,7 +26,7 @@ from water_gee.cli import options
 @click.option("--windows", type=int, help="Windows a step.")
 @click.option("--pixels", type=int, help="Pixels that count in a step; all if not given.")
 @click.option("--water", type=float, help="Share of the windows around water.")
-@click.option("--shore", type=float, help="How many times pixels near a shore count.")
+@click.option("--shore", type=float, help="How many times pixels near a shore count, up to 100.")
 @click.option("--random-land", is_flag=True,
               help="Take land as it comes, not by kind of ground.")  # fmt: skip
 @click.option("--jitter", type=float, help="Spread of a factor on brightness, such as 0.05.")

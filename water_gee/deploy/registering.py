@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from water_gee.deploy.costs import Estimate, estimate
@@ -34,7 +35,7 @@ def register_network(name: str, builder: Callable[..., Any], **options: Any) -> 
         name: Letters, digits and underscores.
         builder: Called as `builder(bands, **options)`; gives a Keras model `(n, h, w, bands)` ->
             `(n, h - 2 halo, w - 2 halo, 2)` of stock layers, of any size, without padding.
-        options: To build it with here; `train` gives its own.
+        options: What the builder takes besides; `train` builds the network with them too.
 
     Returns:
         What it costs on Earth Engine, form by form; `print` shows a table.
@@ -49,9 +50,10 @@ def register_network(name: str, builder: Callable[..., Any], **options: Any) -> 
     from water_gee.deploy import read_keras
     from water_gee.training import network as networks
 
-    networks.check_name(name, builder)
+    bound = partial(builder, **options) if options and callable(builder) else builder
+    networks.check_name(name, bound)
     try:
-        made = builder(networks.BANDS, **options)
+        made = bound(networks.BANDS)
     except Exception as error:  # a builder of one's own raises whatever Keras raises
         why = networks.first_line(error)
         raise TrainingError(f"network {name!r} cannot be built: {why}") from error
@@ -68,5 +70,5 @@ def register_network(name: str, builder: Callable[..., Any], **options: Any) -> 
             f"network {name!r} has {costs.parameters:,} weights, more than the service takes in "
             "any form; give it fewer filters"
         )
-    networks.register(name, builder)
+    networks.register(name, bound)
     return costs

@@ -102,4 +102,5 @@ def _footprint(geometry: Any) -> BaseGeometry | None:
         geometry = {"type": "Polygon", "coordinates": [geometry["coordinates"]]}
     shape = shapely.make_valid(shapely.geometry.shape(geometry))
     west, _, east, _ = shape.bounds
-    return None if not shape.area or east - west > 180 else shape.buffer(_SLACK)
+    beyond = west < -180 or east > 180
+    return None if not shape.area or beyond or east - west > 180 else shape.buffer(_SLACK)

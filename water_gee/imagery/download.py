@@ -55,7 +55,6 @@ WAIT = tenacity.wait_random_exponential(multiplier=1, max=60)
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 """HTTP statuses that pass; 400, 401, 403, 404 do not, and 501 means never."""
 
-_ACCOUNT = {401, 403}
 _ALIKE = 8
 """So many first tiles that fail, and none that succeeds, fail for a reason common to all."""
 

@@ -88,8 +88,10 @@ class Recipe:
         object.__setattr__(self, "months", _integers("months", self.months, 1, 12))
         object.__setattr__(self, "features", _strings("features", self.features))
         _check_features(self.features)
-        if self.dem is not None and self.dem.strip().lower() in ("", NO_DEM):
-            object.__setattr__(self, "dem", None)
+        object.__setattr__(self, "dem", _elevation(self.dem))
+        for name in ("cell", "pixels", "margin"):
+            if not isinstance(value := getattr(self, name), int | float) or value is True:
+                raise RecipeError(f"{name} {value!r}: must be a number")
         if self.crs != LATTICE_CRS:
             raise RecipeError(f"crs {self.crs!r}: the lattice is in {LATTICE_CRS}")
         if not 0 < self.cell <= 10:
@@ -179,6 +181,15 @@ def check_same(
     }
     if differences:
         raise RecipeMismatchError(where, differences)
+
+
+def _elevation(given: Any) -> str | None:
+    """The model's name; None for `none`, and for the `false` of a file."""
+    if given is None or given is False:
+        return None
+    if not isinstance(given, str):
+        raise RecipeError(f"dem {given!r}: the name of an elevation model, or {NO_DEM!r}")
+    return None if given.strip().lower() in ("", NO_DEM) else given
 
 
 def _integers(name: str, given: Any, low: int, high: int) -> tuple[int, ...]:

@@ -84,8 +84,13 @@ class Threshold:
     def advice(self) -> str:
         """In a line, what to do."""
         gain = self.gain
-        if not math.isfinite(gain.low):
+        if not math.isfinite(gain.value):
             return f"largest IoU at {self.value:g}; too little ground to say whether that holds"
+        if not math.isfinite(gain.low):
+            return (
+                f"largest IoU at {self.value:g}: {gain.value:+.3f} IoU on cells that it was not "
+                "chosen on; without an interval nothing says whether that holds"
+            )
         measured = f"{gain.value:+.3f} IoU (95% {gain.low:+.3f} to {gain.high:+.3f})"
         where = "on cells that it was not chosen on"
         if gain.low > 0:

@@ -230,7 +230,7 @@ def _rows(
         row, said = rows.of_raster(name, path, ground, threshold, files)
         found, notes = [*found, row], notes + said
     for name, model in given.models.items():
-        row, said = rows.of_model(name, model, ground, threshold)
+        row, said = rows.of_model(name, model, ground, threshold, files)
         found, notes = [*found, row], notes + said
     if baselines:
         some, said = indices_alone.baselines(ground, _bar("baselines", progress))

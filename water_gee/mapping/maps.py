@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyproj
 from pyproj.exceptions import CRSError
+from rasterio.enums import MaskFlags
 
-from water_gee import metrics, raster
+from water_gee import geotiff, metrics, raster
 from water_gee.errors import RasterError
 from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
 
@@ -62,6 +63,9 @@ class WaterMap:
     def read(self, window: Window) -> Codes:
         """The codes of a window.
 
+        What the file masks, by its nodata value or, where it names none, by a mask or an alpha
+        band, was not observed.
+
         Returns:
             `uint8 (row, col)`.
 
@@ -72,6 +76,8 @@ class WaterMap:
         unseen = values == NOT_OBSERVED
         if self.nodata is not None:
             unseen |= values == self.nodata
+        else:
+            unseen |= self._masked(window)
         strange = ~(np.isin(values, self.classes) | unseen)
         if strange.any():
             known = ", ".join(str(code) for code in self.classes)
@@ -80,6 +86,14 @@ class WaterMap:
                 f"one has {known} and {NOT_OBSERVED} for not observed; recode it first"
             )
         return np.where(unseen, NOT_OBSERVED, values).astype(np.uint8)
+
+    def _masked(self, window: Window) -> npt.NDArray[np.bool_]:
+        """Where a mask, in the file or beside it, or an alpha band hides the band's pixels."""
+        with geotiff.opened(self.path) as source, geotiff.reading(self.path):
+            if MaskFlags.all_valid in source.mask_flag_enums[self.band - 1]:
+                return np.zeros((window.height, window.width), dtype=bool)
+            hidden = source.read_masks(self.band, window=window.rasterio) == 0
+        return np.asarray(hidden, dtype=bool)
 
     def areas_m2(self, window: Window) -> npt.NDArray[np.float64]:
         """Area on the ellipsoid of a window's pixels, `(row, 1)` or `(row, col)`, m²."""
@@ -171,7 +185,7 @@ def read_probability(path: Path, window: Window) -> npt.NDArray[np.float64]:
     values = part.values[0].astype(np.float64)
     if part.nodata is not None and not np.isnan(part.nodata):
         values[part.values[0] == part.nodata] = np.nan
-    seen = values[np.isfinite(values)]
+    seen = values[~np.isnan(values)]
     if seen.size and (seen.min() < -1e-6 or seen.max() > 1 + 1e-6):
         raise RasterError(f"{path} holds values outside 0 to 1, so they are no probabilities")
     clipped: npt.NDArray[np.float64] = np.clip(values, 0.0, 1.0)

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import pyproj
+from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage
 
 from water_gee._version import __version__
@@ -110,13 +111,14 @@ def draw_points(
 
     Raises:
         RasterError: No water map, one without observed pixels, too few points, or a stratum with
-            fewer than two pixels.
+            fewer than two pixels; or `out` holds points that somebody has labelled.
         WriteFailedError: The disk is full.
     """
     chart, target = maps.open_map(map_path), Path(out)
     if target.suffix.lower() != ".gpkg":
         raise RasterError(f"{target}: points are written as a GeoPackage; name it .gpkg")
     refuse_same(target, [chart.path])
+    _refuse_labelled(target)
     if not 0 <= near_shore <= _WIDEST:
         raise RasterError(f"{near_shore:g} pixels near the shore: give 0 to {_WIDEST}")
     kept = _pass(chart, number, near_shore, seed, progress)
@@ -152,6 +154,25 @@ def draw_points(
         {STRATA[code]: sizes[code] for code in used},
         {STRATA[code]: kept.area[code] / 1e6 for code in used},
     )
+
+
+def _refuse_labelled(target: Path) -> None:
+    """Keep answers: they are hours of somebody's work."""
+    if not target.exists():
+        return
+    try:
+        if LAYER not in {str(name) for name, _ in pyogrio.list_layers(target)}:
+            return
+        table = pyogrio.read_dataframe(target, layer=LAYER, read_geometry=False)
+    except (DataLayerError, DataSourceError):
+        return  # no GeoPackage: nothing that is known to be worth keeping
+    if ANSWER not in table.columns:
+        return
+    answers = int((table[ANSWER].astype("string").fillna("").str.strip() != "").sum())
+    if answers:
+        raise RasterError(
+            f"{target} holds {answers} labelled point(s): give another name, or remove the file"
+        )
 
 
 # ------------------------------------------------------------------------------------ strata

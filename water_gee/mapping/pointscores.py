@@ -196,7 +196,7 @@ def _read(source: Path, crs: str) -> geopandas.GeoDataFrame:
     if source.suffix.lower() == ".csv":
         try:
             plain = pd.read_csv(source, dtype=str, keep_default_na=False)
-            lon, lat = plain["lon"].astype(float), plain["lat"].astype(float)
+            lon, lat = (_degrees(plain[name], source) for name in ("lon", "lat"))
         except (KeyError, ValueError, UnicodeDecodeError) as error:
             raise RasterError(
                 f"{source}: a CSV of points needs columns lon and lat, in degrees"
@@ -209,6 +209,17 @@ def _read(source: Path, crs: str) -> geopandas.GeoDataFrame:
     if not (table.geom_type == "Point").all():
         raise RasterError(f"{source} holds other shapes than points")
     return table
+
+
+def _degrees(texts: pd.Series[Any], source: Path) -> pd.Series[Any]:
+    numbers = pd.to_numeric(texts, errors="coerce")
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if wrong.size:
+        row = int(wrong[0])
+        raise RasterError(
+            f"{source}: {texts.name} of point {row + 1} is {str(texts.iloc[row])!r}, not degrees"
+        )
+    return numbers
 
 
 def _design(source: Path) -> pd.DataFrame | None:
@@ -266,12 +277,19 @@ def _strata_at(chart: WaterMap, table: Any, near_shore: float, progress: bool) -
 
 def _check(design: pd.DataFrame, stratum: Codes, source: Path, chart: WaterMap) -> None:
     """Refuse points that this map cannot have given."""
+    was = f", but from {design['map'].iloc[0]}" if "map" in design else ""
     for name, drawn in zip(design["stratum"], design["points"], strict=True):
         here = int((stratum == STRATA.index(name)).sum())
         if here > int(drawn):
-            was = f", but from {design['map'].iloc[0]}" if "map" in design else ""
             raise RasterError(
                 f"{source} was not drawn from {chart.path}{was}: {drawn} of its points were drawn "
+                f"from {name}, and {here} of them lie there in this map"
+            )
+    for code, name in enumerate(STRATA):
+        here = int((stratum == code).sum())
+        if here and name not in set(design["stratum"]):
+            raise RasterError(
+                f"{source} was not drawn from {chart.path}{was}: none of its points were drawn "
                 f"from {name}, and {here} of them lie there in this map"
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
 from water_gee.imagery.store import LABELS, LAND, NOT_OBSERVED, WATER, TileStore
 from water_gee.mapping import maps, references
 from water_gee.training import labels as corrections
+from water_gee.windows import windows
 
 if TYPE_CHECKING:
     import contextlib
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from water_gee.imagery.grid import Cell
+    from water_gee.mapping.classifier import Classifier
     from water_gee.mapping.ground import Ground, There
     from water_gee.mapping.references import Values
     from water_gee.training.model import TrainedModel
@@ -37,8 +39,11 @@ CORRECTED = "corrected labels"
 THRESHOLD = 0.5
 """Probability from which `predict` has water."""
 
-_FOLDERS = ("images", "masks", "evidence")
-"""Folders of a store that hold no labels."""
+_MEASURED = ("images", "evidence")
+"""Folders of a store that hold what was measured."""
+
+_FOLDERS = (*_MEASURED, "masks")
+"""Those, and the QA bit's, which is a row of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,12 @@ def labels(
         Rows, and what is to be said about them.
 
     Raises:
-        StoreError: A folder that is not there, or has no label.
+        StoreError: A folder that is not there, has no label, or holds something else.
     """
     rows, notes = [Row(QA_BIT, lambda there: there.qa)], []
     for folder in (LABELS,) if folders is None else folders:
+        if store.path / folder in [store.path / name for name in _MEASURED]:
+            raise StoreError(_no_labels(store, folder))
         having = sum(store.has_label(cell, folder) for cell in cells)
         if not having:
             if folders is None:
@@ -169,7 +176,7 @@ def _probable(name: str, values: Values, threshold: float) -> Row:
     def read(there: There) -> Floats:
         found, missing = values.read(there.place.window)
         seen = np.where(missing, np.nan, found).astype(np.float64)
-        known = seen[np.isfinite(seen)]
+        known = seen[~np.isnan(seen)]
         if known.size and (known.min() < -1e-6 or known.max() > 1 + 1e-6):
             raise RasterError(
                 f"{values.name} holds values outside 0 to 1, so they are no probabilities"
@@ -211,10 +218,12 @@ def _classes(values: Values, there: There) -> Codes:
 
 def _other_recipe(name: str, tags: Mapping[str, str], ground: Ground) -> list[str]:
     """Say it where a map was made with another recipe than the store."""
-    own = maps.recipe_of(tags)
-    if ground.store is None or not own:
+    carried = maps.recipe_of(tags)
+    if ground.store is None or not carried:
         return []
-    wanted = ground.store.recipe.to_dict()
+    plain = Recipe().to_dict()
+    left_out = {each.name: each.default for each in fields(Recipe) if each.name not in plain}
+    own, wanted = left_out | carried, left_out | ground.store.recipe.to_dict()
     apart = [key for key in own if key in wanted and own[key] != wanted[key]]
     if not apart:
         return []
@@ -243,9 +252,22 @@ def learned_from(model: Any) -> frozenset[str]:
 
 
 def of_model(
-    name: str, model: TrainedModel | Path, ground: Ground, threshold: float
+    name: str,
+    model: TrainedModel | Path,
+    ground: Ground,
+    threshold: float,
+    files: contextlib.ExitStack,
 ) -> tuple[Row, list[str]]:
-    """What a model maps of each tile, from the tile alone.
+    """What a model maps of a store's cells, as `predict` maps them: with their neighbours around.
+
+    Of tiles of single scenes, which `predict` does not take, each is mapped alone.
+
+    Args:
+        name: Of the row.
+        model: A trained model, or its file.
+        ground: Where it maps.
+        threshold: Probability from which there is water.
+        files: What closes the tiles.
 
     Returns:
         The row, and whether the model has seen these cells before.
@@ -253,19 +275,23 @@ def of_model(
     Raises:
         ModelError: No model.
         RecipeMismatchError: It was trained on another recipe than the store's.
+        StoreError: There is no store.
     """
     from water_gee.mapping.classifier import Classifier
     from water_gee.training.model import resolve
 
     trained = resolve(model)
-    recipe = ground.store.recipe if ground.store is not None else Recipe()
+    store = ground.store
+    if store is None:
+        raise StoreError(f"{ground.chart.path} is a map: it has no tiles")
     where = (str(name), f"the store {ground.chart.path}")
-    check_same(trained.recipe, recipe, where, ignore=MAY_DIFFER)
+    check_same(trained.recipe, store.recipe, where, ignore=MAY_DIFFER)
     classifier = Classifier(trained.network)
-
-    def read(there: There) -> Floats:
-        found: Floats = there.core(classifier(there.tile)[1]).astype(np.float64)
-        return found
+    # Tiles of scenes lie over each other, so that they make no mosaic.
+    if store.recipe.composite == "scene":
+        read = _of_tile(classifier)
+    else:
+        read = _of_mosaic(classifier, store, ground, files)
 
     notes = []
     if isinstance(trained.record.get("cells"), list):
@@ -277,3 +303,47 @@ def of_model(
                 "flatters it; score those held out"
             )
     return _of_likely(name, read, threshold), notes
+
+
+def _of_mosaic(
+    classifier: Classifier, store: TileStore, ground: Ground, files: contextlib.ExitStack
+) -> Callable[[There], Floats]:
+    """Probabilities of a place, from all tiles of the store as `predict` puts them together."""
+    from water_gee.mapping import sources
+
+    mosaic = files.enter_context(sources.opened(store, store.recipe, classifier.halo))
+    grid, halo = mosaic.reader.header.grid, classifier.halo
+    # Both grids are of the store's lattice, so that whole pixels lie between their corners.
+    ours, theirs = ground.chart.grid.transform, grid.transform
+    down, right = round((ours.f - theirs.f) / theirs.e), round((ours.c - theirs.c) / theirs.a)
+
+    def read(there: There) -> Floats:
+        core = replace(
+            there.place.window,
+            row=there.place.window.row + down,
+            col=there.place.window.col + right,
+        )
+        (step,) = windows(grid.shape, max(there.shape), halo, core)
+        seen = mosaic.reader.read(step.outer)
+        around = np.pad(seen, ((0, 0), *step.pad), constant_values=np.nan)
+        return _inner(classifier(around)[1], halo)
+
+    return read
+
+
+def _of_tile(classifier: Classifier) -> Callable[[There], Floats]:
+    """Probabilities of a place, from its tile alone; nothing is observed around that."""
+    halo = classifier.halo
+
+    def read(there: There) -> Floats:
+        around = np.pad(there.tile, ((0, 0), (halo, halo), (halo, halo)), constant_values=np.nan)
+        found: Floats = there.core(_inner(classifier(around)[1], halo))
+        return found
+
+    return read
+
+
+def _inner(likely: npt.NDArray[np.float32], halo: int) -> Floats:
+    """Without the border of `halo` pixels, which is never classified."""
+    rows, cols = likely.shape
+    return likely[halo : rows - halo, halo : cols - halo].astype(np.float64)

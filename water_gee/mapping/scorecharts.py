@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from water_gee.mapping.calibration import DEFAULT, STEPS
 from water_gee.mapping.charts import png, rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from water_gee.mapping.bootstrap import Measured
     from water_gee.mapping.calibration import Calibration
@@ -31,7 +32,7 @@ def write(folder: Path | str, found: Evaluation) -> list[Path]:
 
     Returns:
         `scores.png`, `strata.png`, `shore.png`, and `calibration_ROW.png` of each row with
-        probabilities.
+        probabilities, numbered where two rows would have the same.
 
     Raises:
         RasterError: The folder cannot be written.
@@ -47,7 +48,7 @@ def write(folder: Path | str, found: Evaluation) -> list[Path]:
                   "share right of land": "land_recall"}  # fmt: skip
         pictures["shore"] = groups_png(found.shore, panels)
     for item in found.calibrations:
-        pictures[f"calibration_{_plain(item.row)}"] = calibration_png(item)
+        pictures[_free(f"calibration_{_plain(item.row)}", pictures)] = calibration_png(item)
     paths = [target / f"{name}.png" for name in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):
         write_bytes(path, picture)
@@ -203,3 +204,9 @@ def _threshold(axes: Any, item: Calibration) -> None:
 
 def _plain(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name, or `NAME_2`, `NAME_3`, ... where that is taken."""
+    several = (f"{name}_{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], several) if each not in taken)

@@ -3,6 +3,7 @@
 1. Every witness of `evidence` is heard on every pixel; their log-odds add up.
 2. Two networks learn from what the witnesses are sure of, each from its half of the blocks of all
    tiles, and judge the other half: no pixel is judged by a network that learned from its label.
+   Where too little is sure for two, one network judges what it learned from.
 3. Their word joins the witnesses', and they learn from the new sum, until labels stop changing.
 4. Positive is water, negative land; where the sum is near 0 the pixel is left «not observed».
 """
@@ -106,7 +107,7 @@ class EvidenceMethod:
         """
         from water_gee.training.dense import Trainer
 
-        names = _spread(tiles.names, seed)
+        names = _spread(tiles.names, tiles.wet, seed)
         learned = [self._look(tiles.read(name)) for name in names]
         sure = [sum(int((sign * tile.odds > SURE).sum()) for tile in learned) for sign in (1, -1)]
         for count, kind in zip(sure, ("water", "land"), strict=True):
@@ -123,7 +124,9 @@ class EvidenceMethod:
         self._order = {name: number for number, name in enumerate(names)}
         halves = 2 if self._block else 1
         bands = learned[0].start.features.shape[-1]
-        self._trainers = [Trainer(bands, seed + half, sum(STEPS)) for half in range(halves)]
+        self._trainers = [
+            Trainer(bands, (seed + half) % 2**32, sum(STEPS)) for half in range(halves)
+        ]
         self._rounds(learned, progress)
 
     def correct(self, tile: Tile) -> Correction:
@@ -200,12 +203,18 @@ class EvidenceMethod:
         return whole
 
 
-def _spread(names: Sequence[str], seed: int) -> list[str]:
-    """Choose the tiles the networks learn from."""
+def _spread(names: Sequence[str], wet: Sequence[str], seed: int) -> list[str]:
+    """Choose the tiles the networks learn from: half of them with water, where there are so many.
+
+    A dry region would else be learned from tiles without any.
+    """
     if len(names) <= MOST_TILES:
         return list(names)
-    chosen = np.random.default_rng(seed).choice(len(names), MOST_TILES, replace=False)
-    return [names[int(index)] for index in np.sort(chosen)]
+    generator = np.random.default_rng(seed)
+    chosen = set(generator.permutation(np.asarray(wet))[: MOST_TILES // 2].tolist())
+    rest = [name for name in names if name not in chosen]
+    chosen |= set(generator.permutation(np.asarray(rest))[: MOST_TILES - len(chosen)].tolist())
+    return [name for name in names if name in chosen]
 
 
 def _samples(tile: Tile, weighed: Weighed) -> Samples:

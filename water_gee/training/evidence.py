@@ -191,8 +191,8 @@ def haze_of(features: FloatArray) -> FloatArray:
             not observed.
 
     Returns:
-        float32 `(4,)`; 0 for surface reflectance whose air was taken out, and for tiles without
-        dark ground.
+        float32 `(4,)`; 0 for tiles without dark ground, and about 0.02 at most for surface
+        reflectance whose darkest ground is a lake that is not clear.
     """
     bands = features[:5].reshape(5, -1)
     bands = bands[:, np.isfinite(bands).all(axis=0)]

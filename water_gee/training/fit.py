@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from water_gee._version import __version__
 from water_gee.errors import TrainingError
+from water_gee.files import one_line
 from water_gee.imagery.store import TileStore
 from water_gee.training import history
 from water_gee.training import split as places
@@ -131,8 +133,8 @@ def train(
 
     Raises:
         TrainingError: No tiles, no water or no land in the labels, tiles or labels that fit neither
-            each other nor the recipe, other features than the eight, no such network, or a setting
-            out of range.
+            each other nor the recipe, other features than the eight, no such network, a setting
+            out of range, or a folder for TensorBoard that cannot be written.
         LabelError: Labels had to be corrected first, and no tile has enough QA water.
         StoreError: The store cannot be read.
         ModelError: `out` does not end in `.keras`, or its folder does not exist; or a network of
@@ -174,6 +176,8 @@ def _train(
     check_settings(store.recipe, settings.seed)
     target = Path(out) if out is not None else store.path / MODEL
     model.check_target(target)
+    if tensorboard is not None:
+        _check_logs(tensorboard)
     # Before anything long: a network that cannot be is refused at once.
     trainer = Trainer(
         len(store.recipe.features),
@@ -210,6 +214,22 @@ def _train(
         history.write(target.parent, run.rows, run.best_epoch)
         run.checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _check_logs(folder: Path) -> None:
+    """Refuse a folder that no log can be written into, and make it where it is not there yet.
+
+    Raises:
+        TrainingError: It cannot be made, or no file can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write TensorBoard's files into {folder}: {one_line(error)}"
+        ) from error
 
 
 def _record(entries: Sequence[Entry], parts: places.Split, settings: Settings) -> dict[str, Any]:

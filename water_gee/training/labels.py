@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from water_gee._version import __version__
-from water_gee.errors import LabelError
+from water_gee.errors import LabelError, RasterError
 from water_gee.files import write_bytes
 from water_gee.imagery.store import EVIDENCE_FOLDER, IMAGES, LABELS, MASKS, TileStore
 from water_gee.metrics import pixel_sides_m
@@ -156,6 +156,7 @@ class _Tiles:
 
     store: TileStore
     cells: Mapping[str, Cell]
+    wet: Sequence[str]
 
     @property
     def names(self) -> Sequence[str]:
@@ -189,7 +190,7 @@ def _tiles(store: TileStore) -> _Tiles:
             f"together, and {FEWEST_WATER} are needed: there is nothing to learn water from; take "
             "a larger area or another season"
         )
-    return _Tiles(store, cells)
+    return _Tiles(store, cells, [name for name in cells if water[name]])
 
 
 def _correct(
@@ -226,14 +227,17 @@ def _write(store: TileStore, name: str, folder: str, key: str, found: Correction
 
 
 def _quality(store: TileStore, name: str, folder: str, key: str) -> dict[str, Any] | None:
-    """The record of a label that stands from the same correction."""
+    """The record of a label that stands from the same correction; a broken file is no label."""
     if not store.has_label(name, folder):
         return None
-    tags = store.label_tags(name, folder)
-    if tags.get(_KEY) != key:
+    try:
+        tags = store.label_tags(name, folder)
+        if tags.get(_KEY) != key:
+            return None
+        record = json.loads(tags.get(_QUALITY, "{}"))
+    except (RasterError, ValueError):
         return None
-    record = json.loads(tags.get(_QUALITY, "{}"))
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) else None
 
 
 def _trusted(record: Mapping[str, Any]) -> bool:

@@ -48,6 +48,11 @@ class Tiles(Protocol):
         """Their ids, in order."""
         ...
 
+    @property
+    def wet(self) -> Sequence[str]:
+        """The ids of those with QA water, in order."""
+        ...
+
     def read(self, name: str) -> Tile:
         """Read one."""
         ...

@@ -9,6 +9,7 @@ users too.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from water_gee.errors import ModelError, TrainingError
@@ -109,7 +110,8 @@ def register(name: str, builder: Builder) -> None:
     """Give a builder of one's own a name that `train(network=...)` takes.
 
     Args:
-        name: Letters, digits and underscores. A name can be given again to the same builder only.
+        name: Letters, digits and underscores. A name can be given again to the same builder only,
+            bound to the same options by `functools.partial` if to any.
         builder: Called as `builder(bands, **options)`; see the module for what it must give.
 
     Raises:
@@ -132,8 +134,16 @@ def check_name(name: str, builder: Any) -> None:
             f"network {name!r}: the builder must be a function of the number of bands, "
             f"not {type(builder).__name__}"
         )
-    if NETWORKS.get(name, builder) is not builder:
+    if not _same(NETWORKS.get(name, builder), builder):
         raise TrainingError(f"there is a network {name!r} already; give yours another name")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two builders are one function, bound to the same options if to any."""
+    if isinstance(one, partial) and isinstance(other, partial):
+        bound = (one.args, one.keywords) == (other.args, other.keywords)
+        return one.func is other.func and bound
+    return one is other
 
 
 def builder_of(name: str) -> Builder:

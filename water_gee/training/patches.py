@@ -168,10 +168,10 @@ def samples(
         raise TrainingError(
             f"{name}: a tile of {labels.shape} pixels has no whole {side} x {side} window"
         )
-    known = (labels <= 1) | (labels == NOT_OBSERVED)
+    known = np.isin(labels, (0, 1, NOT_OBSERVED))
     if not known.all():
         raise TrainingError(
-            f"{name}: labels hold {int(labels[~known][0])}, and not only 0 land, 1 water, "
+            f"{name}: labels hold {labels[~known][0]!s}, and not only 0 land, 1 water, "
             "255 no label; make the labels of this tile again"
         )
     inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))

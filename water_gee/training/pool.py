@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 BYTES = 560_000_000
-"""Memory for tiles, training and validation together; 53 of the default tiles."""
+"""Memory for tiles, training and validation together; 51 of the default tiles."""
 
 VALIDATION_SHARE = 4
 """One in so many of the tiles held is for validation, where not all fit."""

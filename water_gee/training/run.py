@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from water_gee.training.split import Split
     from water_gee.training.tiles import Entry, Tiles
 
+_NAMED = ("name", "keras_history", "input_layers", "output_layers")
+"""Where Keras' description of a network has names of its parts."""
+
 
 class Run:
     """A run; a context manager, because a thread reads ahead.
@@ -66,7 +69,8 @@ class Run:
             for kind in ("water", "shore", "far")
         )
         self._far = land_factor(water, shore, far, settings.sampling.land)
-        self._key = _key(training, [by_name[name] for name in parts.validation], parts, settings)
+        validation = [by_name[name] for name in parts.validation]
+        self._key = _key(trainer, training, validation, parts, settings)
         held, kept = capacity(tiles.bytes_each, len(parts.training), len(parts.validation))
         wet = [entry.name for entry in training if entry.water]
         self._pool = Pool(parts.training, wet, self._place, held, settings.seed)
@@ -178,9 +182,38 @@ class Run:
 
 
 def _key(
-    training: Sequence[Entry], validation: Sequence[Entry], parts: Split, settings: Settings
+    trainer: Trainer,
+    training: Sequence[Entry],
+    validation: Sequence[Entry],
+    parts: Split,
+    settings: Settings,
 ) -> str:
     """A digest of everything that weights depend on."""
     data = digest(training), digest(validation), asdict(parts)
-    about = (*data, asdict(settings), versions())
+    network = _architecture(json.loads(trainer.network.to_json()), {})
+    optimizer = type(trainer.optimizer).__name__, _architecture(trainer.optimizer.get_config(), {})
+    about = (*data, network, optimizer, asdict(settings), versions())
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _architecture(part: Any, names: dict[str, int], key: str = "") -> Any:
+    """What Keras says of a network or an optimizer, its parts numbered instead of named.
+
+    Names that Keras gives, as `conv2d_1`, count what the process has built before, and say nothing
+    of what is computed. A `dtype` is known by its name, and keeps it.
+
+    Args:
+        part: As read from JSON.
+        names: The numbers given so far.
+        key: What the part stands under.
+    """
+    if isinstance(part, dict):
+        return {
+            name: value if name == "dtype" else _architecture(value, names, name)
+            for name, value in part.items()
+        }
+    if isinstance(part, list | tuple):
+        return [_architecture(each, names, key) for each in part]
+    if key in _NAMED and isinstance(part, str):
+        return names.setdefault(part, len(names))
+    return part

@@ -31,6 +31,9 @@ RATE = 8e-3
 """The first learning rate that suits the default windows; a cosine takes it to a fiftieth."""
 
 LARGEST_WINDOW = 512
+LARGEST_SHORE = 100
+"""Pixels away from shores are refused all the more often; beyond this, draws take too long."""
+
 MOST_PIXELS = 1 << 22
 """Of a step's windows together: 128 MB of features."""
 
@@ -52,7 +55,7 @@ class Sampling:
         stratified: Whether kinds of ground (`strata`) and tiles are drawn by the root of their
             area, so that rare land and small waters are seen often; else by their area.
         shore: How many times more a pixel within 3 pixels of a shore weighs than others; of pixels
-            drawn one by one, how many times likelier it is.
+            drawn one by one, how many times likelier it is. From 1 to 100.
     """
 
     window: int = 32
@@ -78,8 +81,8 @@ class Sampling:
             raise TrainingError(f"water must be a share from 0 to 1, not {self.water}")
         if not 0 < self.land < np.inf:
             raise TrainingError(f"land must be above 0, not {self.land}")
-        if not 1 <= self.shore < np.inf:
-            raise TrainingError(f"shore must be 1 or more, not {self.shore}")
+        if not 1 <= self.shore <= LARGEST_SHORE:
+            raise TrainingError(f"shore must be from 1 to {LARGEST_SHORE}, not {self.shore}")
 
 
 def _in_range(name: str, value: int, least: int, most: int) -> None:

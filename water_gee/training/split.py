@@ -123,12 +123,16 @@ def _whole_cells(entries: Sequence[Entry], seed: int) -> set[str]:
     order = np.random.default_rng(seed).permutation(len(names))
     wanted = min(len(names) // VALIDATION_SHARE, MOST_VALIDATION)
     totals = counts.sum(axis=0)
-    for start in range(len(names)):
-        chosen = [int(order[(start + step) % len(names)]) for step in range(wanted)]
-        held = counts[chosen].sum(axis=0)
-        if (held > 0).all() and (totals > held).all():
-            return {names[index] for index in chosen}
-    return set()
+    # Every run of so many in random order; of those that leave both classes to both parts, the one
+    # with the fairest share of the water. In dry regions most have hardly any.
+    runs = (np.arange(len(names))[:, np.newaxis] + np.arange(wanted)) % len(names)
+    held = counts[order[runs]].sum(axis=1)
+    fits = ((held > 0) & (held < totals)).all(axis=1)
+    if not fits.any():
+        return set()
+    away = np.abs(held[:, 0] / totals[0] - wanted / len(names))
+    fairest = int(np.argmin(np.where(fits, away, np.inf)))
+    return {names[int(index)] for index in order[runs[fairest]]}
 
 
 def _few(entries: Sequence[Entry], seed: int) -> tuple[str, ...]:

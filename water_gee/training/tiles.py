@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from water_gee import raster
 from water_gee.errors import RasterError, TrainingError
 from water_gee.files import give_back_memory, write_bytes
+from water_gee.imagery.store import EVIDENCE_FOLDER, IMAGES
 from water_gee.training.patches import MARGIN, masses, samples
 from water_gee.training.strata import STRATA, strata
 
@@ -90,10 +91,15 @@ class Tiles:
         margin: Pixels the network loses on each side.
 
     Raises:
-        TrainingError: There is no tile, or not one label in the folder.
+        TrainingError: There is no tile, not one label in the folder, or it is no folder of labels.
     """
 
     def __init__(self, store: TileStore, folder: str, margin: int = MARGIN) -> None:
+        if folder in (IMAGES, EVIDENCE_FOLDER):
+            raise TrainingError(
+                f"{store.path}: {folder!r} holds no labels, but what the store knows of its tiles; "
+                "name another folder"
+            )
         self.store = store
         self.folder = folder
         self.margin = max(MARGIN, margin)
