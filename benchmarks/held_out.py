@@ -9,8 +9,8 @@ and known water, which is what any label can do at most: where that network is n
 was too little ground to learn from for the set to say much. All map the cells held out, and are
 scored against the known water by intersection over union. Intervals are 95 %, of a bootstrap over
 blocks of 64 x 64 pixels, or over cells where there are five; that of the difference draws the same
-blocks for both. With `--keep` seasons and tiles stay in DIR; those of `benchmarks/regimes.py --keep
-DIR` serve.
+blocks for both. With `--keep` seasons and tiles stay in DIR; those that
+`benchmarks/regimes.py --keep DIR` made of as many `--cells` serve.
 
 The figure is the smallest difference. It holds where the corrected labels' network is the better
 one on every set of held-out cells.
@@ -19,10 +19,6 @@ one on every set of held-out cells.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -47,8 +43,6 @@ if TYPE_CHECKING:
 LABELS = {"qa": "qa", "corrected": "corrected", "truth": TRUTH_LABELS}
 ALL = "all"
 """The season without a regime, which has a little of everything."""
-
-PACKAGES = ("water-gee", "earthengine-api", "tensorflow", "keras", "rasterio", "numpy")
 
 
 def copied(store: TileStore, cells: Sequence[Cell], folder: Path) -> TileStore:
@@ -150,13 +144,8 @@ def main() -> None:
         "sets": rows,
         "grid": list(asked.cells),
         "seed": asked.seed,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "load": [round(value, 2) for value in os.getloadavg()],
     }
-    print(json.dumps(line))
-    sys.exit(0 if line["holds"] else 1)
+    regimes.finish(line)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -161,6 +161,18 @@ def grid_size(text: str) -> tuple[int, int]:
     return int(rows), int(cols)
 
 
+def finish(line: dict[str, Any]) -> NoReturn:
+    """Print the line with what it was measured on, and leave with its verdict."""
+    measured_on = {
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+    }
+    print(json.dumps(line | measured_on))
+    sys.exit(0 if line["holds"] else 1)
+
+
 def main() -> None:
     """Run the regimes and print the line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -190,13 +202,8 @@ def main() -> None:
         "table": table,
         "cells": list(asked.cells),
         "seed": asked.seed,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "load": [round(value, 2) for value in os.getloadavg()],
     }
-    print(json.dumps(line))
-    sys.exit(0 if line["holds"] else 1)
+    finish(line)
 
 
 if __name__ == "__main__":
