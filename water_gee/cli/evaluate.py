@@ -96,9 +96,9 @@ def evaluate(obj: dict[str, Any], /, sources: tuple[str, ...], **given: Any) -> 
         store = DEFAULT_STORE
     read = [*sources, *([store] if store is not None else [])]
     if csv_file is not None:
-        read = [source.partition("=")[2] or source for source in map(str, read)]
-        read += [given["reference"], *([given["held_out"]] if given["held_out"] else [])]
-        refuse_same(Path(csv_file), [*map(Path, read)])
+        # A source may be NAME=FILE, or a file with such a name.
+        files = [*read, *(source.partition("=")[2] for source in sources), given["held_out"]]
+        refuse_same(Path(csv_file), [Path(file) for file in (given["reference"], *files) if file])
     bounds, unit = given.pop("shore")
     found = score(
         [*([Path(store)] if store is not None else []), *sources],

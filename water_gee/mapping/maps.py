@@ -51,6 +51,7 @@ class WaterMap:
         nodata: The file's own value for pixels not observed, or None.
         tags: The file's metadata.
         classes: The codes that may be in it, 255 not among them.
+        masked: Whether, without `nodata`, a mask or an alpha band hides what was not observed.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class WaterMap:
     nodata: float | None
     tags: dict[str, str]
     classes: tuple[int, ...] = (LAND, WATER)
+    masked: bool = False
 
     def read(self, window: Window) -> Codes:
         """The codes of a window.
@@ -76,8 +78,9 @@ class WaterMap:
         unseen = values == NOT_OBSERVED
         if self.nodata is not None:
             unseen |= values == self.nodata
-        else:
-            unseen |= self._masked(window)
+        if self.masked:
+            with geotiff.opened(self.path) as source, geotiff.reading(self.path):
+                unseen |= source.read_masks(self.band, window=window.rasterio) == 0
         strange = ~(np.isin(values, self.classes) | unseen)
         if strange.any():
             known = ", ".join(str(code) for code in self.classes)
@@ -86,14 +89,6 @@ class WaterMap:
                 f"one has {known} and {NOT_OBSERVED} for not observed; recode it first"
             )
         return np.where(unseen, NOT_OBSERVED, values).astype(np.uint8)
-
-    def _masked(self, window: Window) -> npt.NDArray[np.bool_]:
-        """Where a mask, in the file or beside it, or an alpha band hides the band's pixels."""
-        with geotiff.opened(self.path) as source, geotiff.reading(self.path):
-            if MaskFlags.all_valid in source.mask_flag_enums[self.band - 1]:
-                return np.zeros((window.height, window.width), dtype=bool)
-            hidden = source.read_masks(self.band, window=window.rasterio) == 0
-        return np.asarray(hidden, dtype=bool)
 
     def areas_m2(self, window: Window) -> npt.NDArray[np.float64]:
         """Area on the ellipsoid of a window's pixels, `(row, 1)` or `(row, col)`, m²."""
@@ -158,7 +153,11 @@ def _chart(source: Path, header: raster.Header, classes: tuple[int, ...]) -> Wat
             f"{source}: its CRS names no ellipsoid to measure areas on; warp it first"
         )
     band = header.names.index(BAND) + 1 if BAND in header.names else 1
-    return WaterMap(source, header.grid, band, header.nodata, header.tags, classes)
+    masked = False
+    if header.nodata is None:
+        with geotiff.opened(source) as file:
+            masked = MaskFlags.all_valid not in file.mask_flag_enums[band - 1]
+    return WaterMap(source, header.grid, band, header.nodata, header.tags, classes, masked)
 
 
 def open_probability(path: Path | str, chart: WaterMap) -> Path:

@@ -11,7 +11,16 @@ from water_gee import raster
 from water_gee.errors import ModelError, RasterError, StoreError
 from water_gee.imagery.grid import place_of
 from water_gee.imagery.recipe import MAY_DIFFER, Recipe, check_same
-from water_gee.imagery.store import LABELS, LAND, NOT_OBSERVED, WATER, TileStore
+from water_gee.imagery.store import (
+    EVIDENCE_FOLDER,
+    IMAGES,
+    LABELS,
+    LAND,
+    MASKS,
+    NOT_OBSERVED,
+    WATER,
+    TileStore,
+)
 from water_gee.mapping import maps, references
 from water_gee.training import labels as corrections
 from water_gee.windows import windows
@@ -39,10 +48,10 @@ CORRECTED = "corrected labels"
 THRESHOLD = 0.5
 """Probability from which `predict` has water."""
 
-_MEASURED = ("images", "evidence")
+_MEASURED = (IMAGES, EVIDENCE_FOLDER)
 """Folders of a store that hold what was measured."""
 
-_FOLDERS = (*_MEASURED, "masks")
+_FOLDERS = (*_MEASURED, MASKS)
 """Those, and the QA bit's, which is a row of its own."""
 
 
