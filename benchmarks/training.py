@@ -63,8 +63,8 @@ WINDOWS = Sampling(window=16, windows=8)
 STEPS = 600
 """Our way: 2,048 pixels a step, in eight windows, with the trainer's own optimizer and rate."""
 PUBLISHED_RATE = 1e-3
-"""Of the patches, with Adam, which the published way trains with; at its rate of 1e-5 ten epochs
-end far below. A cosine ends both."""
+"""Of the patches, with Adam, which the published way trains with, though at 1e-5. A cosine ends
+both."""
 JUDGED, EVERY = 20, 10
 """Times that patches are judged, evenly; steps of ours between two judgements."""
 PACKAGES = ("keras", "tensorflow", "numpy", "rasterio")

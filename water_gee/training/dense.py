@@ -36,8 +36,8 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 MEMORY = 0.99
 """How much the optimizer keeps of its mean square gradient: it looks back some 100 steps, a good
-part of a run. At 8e-3 with Nesterov's step (Nadam: T. Dozat 2016) a run reaches the same IoU in two
-thirds of the steps of Adam at its best rate."""
+part of a run. With Nesterov's step (Nadam: T. Dozat 2016) at 8e-3 a run reached a validation IoU of
+0.984 after 390 and 450 steps (two seeds), with Adam at 16e-3 after 580 and 540."""
 
 FINAL_LEARNING_RATE = 0.02
 """The cosine ends at this share of the first rate."""

@@ -191,8 +191,8 @@ def haze_of(features: FloatArray) -> FloatArray:
             not observed.
 
     Returns:
-        float32 `(4,)`; 0 for tiles without dark ground, and about 0.02 at most for surface
-        reflectance whose darkest ground is a lake that is not clear.
+        float32 `(4,)`; 0 for tiles without dark ground. Of surface reflectance, a lake that is
+        not quite clear loses a little too: one of 0.04 in Blue 0.018.
     """
     bands = features[:5].reshape(5, -1)
     bands = bands[:, np.isfinite(bands).all(axis=0)]
