@@ -204,6 +204,22 @@ def test_probabilities_give_the_expected_area_and_its_spread(tmp_path):
     assert measure(path, likely).sd_km2 == pytest.approx(7 * independent, rel=1e-4)
 
 
+def test_probabilities_hidden_by_a_mask_are_not_counted(tmp_path):
+    """Other programs hide what was not seen with a mask, whatever lies below it."""
+    path = write_map(tmp_path / "map.tif", np.ones((10, 10)))
+    p = np.full((10, 10), 0.5, np.float32)
+    seen = write_probability(
+        tmp_path / "seen.tif", np.where(np.arange(10) < 4, p, np.nan), like=path
+    )
+    masked = tmp_path / "masked.tif"
+    with rasterio.open(seen) as like:
+        profile = like.profile | {"nodata": None}
+    with rasterio.open(masked, "w", **profile) as file:
+        file.write(p, 1)
+        file.write_mask(np.tile(np.arange(10) < 4, (10, 1)))
+    assert measure(path, masked).expected_km2 == measure(path, seen).expected_km2
+
+
 def test_correlated_draws_spread_as_said():
     """Squares of 7 x 7 pixels drawn as one: seven times the spread of single pixels."""
     random = np.random.default_rng(0)

@@ -235,7 +235,8 @@ _TM = _bands("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B7")
 _OLI = _bands("SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
 
 _HLS: dict[str, Any] = {
-    # Earth Engine serves HLS as reflectance, not as the counts of its files.
+    # Earth Engine serves HLS as reflectance, not as the counts of its files: its catalogue draws
+    # the bands from 0.01 to 0.18.
     "family": "hls",
     "scale": 1.0,
     "offset": 0.0,

@@ -175,15 +175,14 @@ def open_probability(path: Path | str, chart: WaterMap) -> Path:
 
 
 def read_probability(path: Path, window: Window) -> npt.NDArray[np.float64]:
-    """Probabilities of a window, NaN where there are none.
+    """Probabilities of a window, NaN where nodata value, mask or alpha band say there are none.
 
     Raises:
         RasterError: It cannot be read, or holds a value outside 0 to 1.
     """
-    part = raster.read(path, bands=[1], window=window)
-    values = part.values[0].astype(np.float64)
-    if part.nodata is not None and not np.isnan(part.nodata):
-        values[part.values[0] == part.nodata] = np.nan
+    values = raster.read(path, bands=[1], window=window).values[0].astype(np.float64)
+    with geotiff.opened(path) as source, geotiff.reading(path):
+        values[source.read_masks(1, window=window.rasterio) == 0] = np.nan
     seen = values[~np.isnan(values)]
     if seen.size and (seen.min() < -1e-6 or seen.max() > 1 + 1e-6):
         raise RasterError(f"{path} holds values outside 0 to 1, so they are no probabilities")
