@@ -27,3 +27,4 @@ def quick(monkeypatch):
     """Two steps where the package takes dozens: enough to see whether runs repeat."""
     monkeypatch.setattr("water_gee.training.fit.STEPS", 2)
     monkeypatch.setattr("water_gee.training.correction.STEPS", (2, 1))
+    monkeypatch.setattr("water_gee.training.correction.ELSEWHERE_STEPS", (1, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -63,10 +63,13 @@ def shade(steps=60):
     return Tile("shade", features, qa)
 
 
-def taught(*networks):
+def taught(*networks, of_qa=()):
     """A method whose networks have learned already."""
     method = EvidenceMethod()
-    method._trainers = list(networks)
+    method._juries = (
+        correction._Jury(of_qa, (), correction.ONCE_ELSEWHERE, correction.ALWAYS_ELSEWHERE),
+        correction._Jury(networks, (), correction.ONCE_NETWORK, correction.ALWAYS_NETWORK),
+    )
     return method
 
 
@@ -89,7 +92,7 @@ def test_a_network_moves_what_is_doubtful_and_never_what_is_clear():
     given = shade()
     odds = weigh(given).log_odds
     wet, dry = (taught(Says(p)).correct(given).label for p in (1.0, 0.0))
-    most = correction.NETWORK_MOST
+    _, most = correction.ONCE_NETWORK
     seen = given.qa != 255
     inner = np.zeros_like(seen)
     inner[INSIDE] = True
@@ -106,6 +109,32 @@ def test_a_network_moves_what_is_doubtful_and_never_what_is_clear():
     for label in (wet, dry):
         np.testing.assert_array_equal(label[:3], silent[:3])
         np.testing.assert_array_equal(label[34:37, 10:20], silent[34:37, 10:20])
+
+
+def season(given, count=9):
+    """The same tile, its QA label that of so many clear observations that agree."""
+    clear = np.full(given.qa.shape, count, np.float32)
+    return replace(given, evidence={"clear_count": clear, "water_count": clear * (given.qa == 1)})
+
+
+def test_networks_are_believed_more_where_the_qa_label_is_a_seasons():
+    """Of one observation, QA errors look like water to a network too."""
+    overruled = []
+    for given in (shade(), season(shade(), 2), season(shade())):
+        wet = taught(Says(1.0)).correct(given).label == 1
+        overruled.append(float(-weigh(given).log_odds[wet].min()))
+    once, twice, often = overruled
+    assert 0 < once < twice < often
+
+
+def test_networks_of_the_qa_labels_are_not_heard_where_those_are_one_observations():
+    silent = taught(Says()).correct(shade()).label
+    np.testing.assert_array_equal(taught(Says(), of_qa=[Says(1.0)]).correct(shade()).label, silent)
+    given = season(shade())
+    silent = taught(Says()).correct(given).label
+    heard = taught(Says(), of_qa=[Says(1.0)]).correct(given)
+    assert (heard.label == 1).sum() > (silent == 1).sum()
+    assert "elsewhere" in heard.record["by"]["to_water"]
 
 
 # ---------------------------------------------------------------------- the record
@@ -244,6 +273,67 @@ def test_no_pixel_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch
         assert done.record["network_disagrees"] == 0
     for network in liars:
         assert min(network.water, network.land) >= correction.FEWEST_SURE
+
+
+def test_no_pixel_of_a_season_is_judged_by_a_network_that_learned_from_it(liars):
+    tiles = [season(tile(seed, f"t{seed}")) for seed in range(3)]
+    method = prepared(tiles)
+    assert len({network.seed for network in liars}) == len(liars) == 4
+    for each in tiles:
+        for pair in (liars[:2], liars[2:]):
+            mine, other = (network.learned[each.name] for network in pair)
+            assert not (mine & other).any()
+            assert (mine | other).any()
+        alone = taught(Says()).correct(each)
+        np.testing.assert_array_equal(method.correct(each).label, alone.label)
+
+
+class Opinion(Says):
+    """A network with an opinion of every pixel, whatever it is taught."""
+
+    def __init__(self, bands, seed, steps):
+        super().__init__()
+
+    def epoch(self, tiles, number, steps):
+        return 0.0
+
+    def state(self):
+        return []
+
+    def probability(self, each):
+        return self.of(each)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.4])
+def test_networks_of_the_qa_labels_are_believed_as_far_as_they_are_right(monkeypatch, share):
+    """Right where the spectrum is sure, but for a share of the land that they call water."""
+    wrong = np.random.default_rng(0).random((SIDE - 6, SIDE - 6)) < share
+
+    def of(each):
+        return np.where((each.water == 1) | wrong, 0.999, 0.001).astype(np.float32)
+
+    monkeypatch.setattr(Opinion, "of", staticmethod(of), raising=False)
+    monkeypatch.setattr(dense, "Trainer", Opinion)
+    method = prepared([season(tile(seed, f"t{seed}", hole=False)) for seed in range(2)])
+    part, most = method._juries[0].always
+    land_to_water = 3  # lakes cover a quarter
+    credit = max(0, 1 - share * land_to_water / correction.USELESS)
+    assert part == pytest.approx(credit * correction.ALWAYS_ELSEWHERE[0], rel=0.1)
+    assert most == pytest.approx(credit * correction.ALWAYS_ELSEWHERE[1], rel=0.1)
+
+
+def test_networks_of_the_qa_labels_that_nobody_can_judge_are_not_believed(liars, monkeypatch):
+    monkeypatch.setattr(correction, "SURE_ALONE", 2 * LIMIT)
+    method = prepared([season(tile(seed, f"t{seed}")) for seed in range(2)])
+    assert len(liars) == 4
+    assert method._juries[0].always == (0, 0)
+
+
+def test_without_qa_water_in_both_halves_none_learns_from_the_qa_labels(liars):
+    each = tile(hole=False)
+    given = season(replace(each, qa=np.zeros_like(each.qa)))
+    prepared([given])
+    assert len(liars) == 2
 
 
 def test_a_lake_in_one_corner_is_shared_between_the_networks_by_smaller_blocks(liars):

@@ -68,6 +68,7 @@ def large(tmp_path_factory):
     places = [cell.id for cell in cells(recipe, 3)]
     with pytest.MonkeyPatch.context() as patched, store_of(folder, scenes, recipe) as store:
         patched.setattr(correction, "STEPS", (12, 6))
+        patched.setattr(correction, "ELSEWHERE_STEPS", (6, 6))
         record = denoise_labels(store, progress=False)
         yield store, record, dict(zip(places, scenes, strict=True))
 
@@ -147,6 +148,7 @@ sys.path.insert(0, {helpers!r})
 from water_gee.imagery.store import TileStore
 from water_gee.training import correction, labels
 correction.STEPS = (2, 1)
+correction.ELSEWHERE_STEPS = (1, 1)
 write, count = TileStore.write_label, 0
 
 def until(self, *arguments):

@@ -77,11 +77,14 @@ MANY = 3
 
 BRIGHT_NIR, PER_NIR = 0.22, -20.0
 """Water reflects less than this in the near infrared; log-odds of 1 beyond."""
-SALT_SWIR1, PER_SALT, SALT_MOST = 0.05, -50.0, -5.0
-"""Water reflects less than this at 1.6 micrometres, the brightest and most turbid too; log-odds of
-1 beyond and at most, for ground that is as bright as salt and as yellow:"""
-SALT_GREEN, SALT_YELLOW = 0.17, 1.15
-"""Reflectance in Green, and Red to Blue, at least. Water under thin cloud is bright and white."""
+SALT_SWIR1, PER_SALT, SALT_MOST = 0.03, -100.0, -5.0
+"""Bright water reflects less than this at 1.6 micrometres; log-odds of 1 beyond and at most, for
+ground that is as bright and as yellow as wet salt, and as bright in the near infrared as in green:
+"""
+SALT_GREEN, SALT_YELLOW, SALT_LEVEL = 0.15, 1.2, (0.85, 1.1)
+"""Reflectance in Green, and Red to Blue, at least; NIR to Green from and to. Water absorbs the near
+infrared, so that brine over the same salt has two thirds of its green there (synthetic season);
+water under thin cloud is bright and white."""
 
 FLAT, PER_FLAT, FLAT_MOST = 0.75, -15.0, -3.75
 """SWIR2 to SWIR1 that water and what grows in it stay below, log-odds of 1 beyond, at most: char,
@@ -234,7 +237,8 @@ def _spectrum(
 def _brightness(
     blue: FloatArray, green: FloatArray, red: FloatArray, nir: FloatArray, swir1: FloatArray
 ) -> FloatArray:
-    salt = (green > SALT_GREEN) & (red > SALT_YELLOW * blue)
+    level = (nir > SALT_LEVEL[0] * green) & (nir < SALT_LEVEL[1] * green)
+    salt = (green > SALT_GREEN) & (red > SALT_YELLOW * blue) & level
     said = PER_NIR * np.clip(nir - BRIGHT_NIR, 0, None)
     said = said + salt * np.clip(PER_SALT * (swir1 - SALT_SWIR1), SALT_MOST, 0)
     return np.asarray(said, np.float32)
@@ -257,6 +261,13 @@ def _neighbours(odds: FloatArray, observed: BoolArray) -> FloatArray:
     return np.asarray(NEIGHBOURS * mean, np.float32)
 
 
+def repeated(tile: Tile) -> FloatArray:
+    """How far a QA label is a season's, float32 `(row, col)`: 0 for one observation, 1 for many."""
+    clear = tile.evidence.get("clear_count", np.ones(tile.qa.shape, np.float32))
+    share = (np.nan_to_num(clear) - 1) / (MANY - 1)
+    return np.asarray(np.clip(share, 0, 1), np.float32)
+
+
 def _qa(tile: Tile) -> FloatArray:
     """The QA label, or how often its bit was set in the season."""
     bit = np.where(tile.qa == 1, 1.0, 0.0)
@@ -266,7 +277,7 @@ def _qa(tile: Tile) -> FloatArray:
     clear, water = tile.evidence["clear_count"], tile.evidence["water_count"]
     counted = np.isfinite(clear) & np.isfinite(water) & (clear > 0)
     share = np.where(counted, water / np.where(counted, clear, 1), bit)
-    many = np.where(counted, np.clip((clear - 1) / (MANY - 1), 0, 1), 0)
+    many = np.where(counted, repeated(tile), 0)
     said = np.where(
         share > 0.5,
         ONCE_WATER + many * (ALWAYS_WATER - ONCE_WATER),
