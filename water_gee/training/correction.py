@@ -1,12 +1,12 @@
 """The default correction of labels: independent evidence, and a network that learns from it.
 
 1. Every witness of `evidence` is heard on every pixel; their log-odds add up.
-2. Two networks learn from the QA labels, each from its half of the blocks of all tiles, and judge
-   the other half: what the QA band says of such ground elsewhere. Where a season's label is wrong
+2. Networks learn from the QA labels, each from one half of the blocks of all tiles, and judge the
+   other half: what the QA band says of such ground elsewhere. Where a season's label is wrong
    by chance, this is right. They are believed as far as they are right where the other witnesses
    are sure. One observation's label is wrong for what the pixel looks like, which a network
    learns; none is asked then.
-3. Two more learn the same way from the sum, each pixel as heavy as its sum is sure; their word
+3. Others learn the same way from the sum, each pixel as heavy as its sum is sure; their word
    joins it, and they learn from the new one, until labels stop changing.
 4. Positive is water, negative land; where the sum is near 0 the pixel is left «not observed».
 
@@ -53,6 +53,10 @@ STEPS = (400, 100, 100)
 """Training steps of each network that learns from QA labels, and from the sum, round by round.
 Networks of a third as many steps are worth little: they judged thin rivers of the synthetic season
 with an IoU of 0.73 where these reach 0.82, and their QA labels 0.61."""
+
+ELSEWHERE_NETWORKS, NETWORKS = 2, 1
+"""Networks to a half. The mean of two judges better than one, of QA labels: thin rivers with an IoU
+of 0.824 after 0.812, the ordinary season with 0.920 after 0.916 (three: 0.829 and 0.921)."""
 
 SETTLED = 0.002
 """Share of the pixels learned from that change their class; below it the rounds end."""
@@ -110,9 +114,10 @@ class _Learned:
 
 @dataclass(frozen=True, slots=True)
 class _Jury:
-    """Networks that each learn from their half of the blocks: two, one for all, or none."""
+    """Networks that each learn from one half of the blocks, or from all, where there is but one."""
 
     networks: Sequence[Trainer]
+    """Of one half and of the other by turns; there may be none."""
     steps: Sequence[int]
     """Training steps of each network, round by round."""
     once: tuple[float, float]
@@ -127,8 +132,8 @@ class _Jury:
         bar: tqdm[Any],
     ) -> None:
         """Train each network on its half of the tiles, for the steps of a round."""
-        for half, network in enumerate(self.networks):
-            _learn(network, learned, belief, half, (number, self.steps[number]))
+        for index, network in enumerate(self.networks):
+            _learn(network, learned, belief, index % 2, (number, self.steps[number]))
             bar.update(self.steps[number])
 
     def join(
@@ -145,7 +150,7 @@ class _Jury:
         return replace(self, always=(credit * self.always[0], credit * self.always[1]))
 
     def say(self, start: Samples, often: FloatArray, half: ByteArray | None) -> FloatArray:
-        """Log-odds of a tile's samples, 0 elsewhere, of the network that did not learn from them.
+        """Log-odds of a tile's samples, 0 elsewhere, of networks that did not learn from them.
 
         Args:
             start: The tile.
@@ -155,16 +160,17 @@ class _Jury:
         """
         if not self.networks:
             return np.zeros(start.water.shape, np.float32)
+        each = np.stack([_log_odds(network.probability(start)) for network in self.networks])
+        if half is None or len(each) == 1:
+            said = each.mean(axis=0)
+        else:
+            said = np.where(half == 0, each[1::2].mean(axis=0), each[::2].mean(axis=0))
         part, most = (
             first + often * (last - first)
             for first, last in zip(self.once, self.always, strict=True)
         )
-        each = []
-        for network in self.networks:
-            kept = np.clip(network.probability(start), 1e-4, 1 - 1e-4)
-            each.append(np.clip(part * np.log(kept / (1 - kept)), -most, most))
-        said = np.mean(each, axis=0) if half is None else np.where(half == 0, each[-1], each[0])
-        return np.where(start.weight > 0, said, 0).astype(np.float32)
+        believed = np.clip(part * said, -most, most)
+        return np.where(start.weight > 0, believed, 0).astype(np.float32)
 
 
 class EvidenceMethod:
@@ -288,14 +294,15 @@ def _juries(learned: Sequence[_Learned], seed: int, *, halves: bool) -> tuple[_J
     bands = learned[0].start.features.shape[-1]
 
     def made(count: int, steps: Sequence[int], first: int) -> list[Trainer]:
-        seeds = [(seed + first + half) % 2**32 for half in range(count)]
+        seeds = [(seed + first + number) % 2**32 for number in range(count)]
         return [Trainer(bands, each, sum(steps)) for each in seeds]
 
     known = halves and _fewest(learned, [tile.qa for tile in learned]) >= FEWEST_SURE
-    of_qa = made(2 if known else 0, ELSEWHERE_STEPS, 2)
+    count = 2 * NETWORKS if halves else 1
+    of_qa = made(2 * ELSEWHERE_NETWORKS if known else 0, ELSEWHERE_STEPS, count)
     return (
         _Jury(of_qa, ELSEWHERE_STEPS, ONCE_ELSEWHERE, ALWAYS_ELSEWHERE),
-        _Jury(made(2 if halves else 1, STEPS, 0), STEPS, ONCE_NETWORK, ALWAYS_NETWORK),
+        _Jury(made(count, STEPS, 0), STEPS, ONCE_NETWORK, ALWAYS_NETWORK),
     )
 
 
@@ -403,6 +410,11 @@ def _half(shape: tuple[int, ...], block: int, number: int) -> ByteArray:
         return np.zeros(shape, np.uint8)
     row, col = (np.arange(size) // block for size in shape)
     return np.asarray((row[:, np.newaxis] + col + number) % 2, np.uint8)
+
+
+def _log_odds(probability: FloatArray) -> FloatArray:
+    kept = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(kept / (1 - kept)), np.float32)
 
 
 def _changed(before: Sequence[FloatArray], after: Sequence[FloatArray]) -> float:
