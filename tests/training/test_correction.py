@@ -339,6 +339,16 @@ def test_without_qa_water_in_both_halves_none_learns_from_the_qa_labels(liars):
     assert len(liars) == 2
 
 
+def test_of_few_pixels_networks_learn_in_fewer_steps(liars, monkeypatch):
+    prepared([tile()])
+    few = {network.steps for network in liars}
+    assert max(few) < sum(correction.STEPS) / 4
+    liars.clear()
+    monkeypatch.setattr(correction, "PASSES", 10_000)
+    prepared([tile()])
+    assert {network.steps for network in liars} == {sum(correction.STEPS)}
+
+
 def test_a_lake_in_one_corner_is_shared_between_the_networks_by_smaller_blocks(liars):
     """Blocks of 64 pixels and more would leave all of it to one of them."""
     cover = np.zeros((160, 160), int)
