@@ -275,7 +275,8 @@ def test_no_pixel_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch
         assert min(network.water, network.land) >= correction.FEWEST_SURE
 
 
-def test_no_pixel_of_a_season_is_judged_by_a_network_that_learned_from_it(liars):
+def test_no_pixel_of_a_season_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch):
+    monkeypatch.setattr(correction, "USELESS", 1e9)  # believed, however wrong
     tiles = [season(tile(seed, f"t{seed}")) for seed in range(3)]
     method = prepared(tiles)
     assert len({network.seed for network in liars}) == len(liars) == 6
@@ -337,6 +338,58 @@ def test_without_qa_water_in_both_halves_none_learns_from_the_qa_labels(liars):
     given = season(replace(each, qa=np.zeros_like(each.qa)))
     prepared([given])
     assert len(liars) == 2
+
+
+class Counter(Opinion):
+    """A network whose opinion is what it was taught so far."""
+
+    left = 0
+
+    def __init__(self, bands, seed, steps):
+        super().__init__(bands, seed, steps)
+        self.taught = float(seed)
+
+    def epoch(self, tiles, number, steps):
+        if Counter.left == 0:
+            raise KeyboardInterrupt
+        Counter.left -= 1
+        water = sum(float((each.weight * each.water).sum()) for each in tiles)
+        self.taught = (3 * self.taught + water + number + steps) % 1000
+        return 0.0
+
+    def probability(self, each):
+        odds = np.where(each.water == 1, 1, -1) * (1 + self.taught / 1000)
+        return (1 / (1 + np.exp(-odds))).astype(np.float32)
+
+    def state(self):
+        return [np.array(self.taught)]
+
+    def restore(self, state):
+        self.taught = float(state[0])
+
+
+def test_a_correction_killed_in_any_round_goes_on_as_if_it_had_not_been(monkeypatch, tmp_path):
+    monkeypatch.setattr(correction, "SETTLED", -1.0)
+    monkeypatch.setattr(dense, "Trainer", Counter)
+    tiles = [season(tile(seed, f"t{seed}")) for seed in range(2)]
+
+    def learned(path, epochs):
+        monkeypatch.setattr(Counter, "left", epochs)
+        method = EvidenceMethod(path, "key")
+        method.prepare(Tiles(tiles), seed=0, progress=False)
+        jury, network = method._juries
+        return jury.always, [each.taught for each in (*jury.networks, *network.networks)]
+
+    whole = learned(tmp_path / "whole", 1000)
+    needed = 1000 - Counter.left
+    assert needed > 12  # six networks in rounds
+    for epochs in range(needed):
+        path = tmp_path / str(epochs)
+        with pytest.raises(KeyboardInterrupt):
+            learned(path, epochs)
+        assert learned(path, 1000) == whole
+    done = learned(tmp_path / "whole", 0)  # nothing is left to learn
+    assert done == whole
 
 
 def test_of_few_pixels_networks_learn_in_fewer_steps(liars, monkeypatch):

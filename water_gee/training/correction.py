@@ -255,7 +255,8 @@ class EvidenceMethod:
             credit = _credit(learned, said)
             self._juries = (elsewhere.believed(credit), corrected)
             witnesses = [
-                tile.odds + credit * word for tile, word in zip(learned, said, strict=True)
+                np.asarray(tile.odds + credit * word, np.float32)
+                for tile, word in zip(learned, said, strict=True)
             ]
             belief = witnesses
             if len(changes) > len(elsewhere.steps):
