@@ -14,17 +14,11 @@ import time
 
 import numpy as np
 import pytest
+from hurried import HURRY
 
 from water_gee import metrics, raster, session
 
-SHORT = """
-from water_gee.cli import main
-from water_gee.training import correction
-
-correction.ELSEWHERE_STEPS, correction.STEPS = (30, 30), (60, 20, 20)
-main()
-"""
-MODULE = [sys.executable, "-c", SHORT]
+MODULE = [sys.executable, "-c", HURRY + "from water_gee.cli import main; main()"]
 """The command, its labels corrected in fewer steps."""
 
 
@@ -217,7 +211,7 @@ def test_the_three_calls_everybody_will_type(tiny_season, tiny_catalog, tmp_path
     """In a new folder, with ./catalog and nothing else; train() corrects the labels first."""
     shutil.copytree(tiny_catalog, tmp_path / "catalog")
     done = subprocess.run(
-        [sys.executable, "-c", THREE_CALLS.format(aoi=tiny_season.bounds)],
+        [sys.executable, "-c", HURRY + THREE_CALLS.format(aoi=tiny_season.bounds)],
         capture_output=True,
         text=True,
         check=False,

@@ -204,7 +204,8 @@ def test_probabilities_give_the_expected_area_and_its_spread(tmp_path):
     assert measure(path, likely).sd_km2 == pytest.approx(7 * independent, rel=1e-4)
 
 
-def test_probabilities_hidden_by_a_mask_are_not_counted(tmp_path):
+@pytest.mark.parametrize("nodata", [None, -9999.0])
+def test_probabilities_hidden_by_a_mask_are_not_counted(tmp_path, nodata):
     """Other programs hide what was not seen with a mask, whatever lies below it."""
     path = write_map(tmp_path / "map.tif", np.ones((10, 10)))
     p = np.full((10, 10), 0.5, np.float32)
@@ -213,10 +214,11 @@ def test_probabilities_hidden_by_a_mask_are_not_counted(tmp_path):
     )
     masked = tmp_path / "masked.tif"
     with rasterio.open(seen) as like:
-        profile = like.profile | {"nodata": None}
+        profile = like.profile | {"nodata": nodata}
+    below = p if nodata is None else np.where(np.arange(10) < 4, p, np.float32(nodata))
     with rasterio.open(masked, "w", **profile) as file:
-        file.write(p, 1)
-        file.write_mask(np.tile(np.arange(10) < 4, (10, 1)))
+        file.write(below, 1)
+        file.write_mask(np.tile(np.arange(10) < (4 if nodata is None else 5), (10, 1)))
     assert measure(path, masked).expected_km2 == measure(path, seen).expected_km2
 
 

@@ -199,7 +199,7 @@ def test_a_tile_is_not_trusted_where_the_network_contradicts_the_witnesses():
     share = each.truth[INSIDE].sum() / SIDE**2
     assert share > correction.DOUBTFUL
     assert done.record["network_disagrees"] == pytest.approx(share, abs=1e-6)
-    assert done.record["why"] == f"network and evidence disagree on {share:.0%} of the pixels"
+    assert done.record["why"] == f"networks and evidence disagree on {share:.0%} of the pixels"
 
 
 def test_a_tile_is_not_trusted_where_much_is_undecided(monkeypatch):
@@ -326,11 +326,28 @@ def test_networks_of_the_qa_labels_are_believed_as_far_as_they_are_right(monkeyp
     assert most == pytest.approx(credit * correction.ALWAYS_ELSEWHERE[1], rel=0.1)
 
 
-def test_networks_of_the_qa_labels_that_nobody_can_judge_are_not_believed(liars, monkeypatch):
-    monkeypatch.setattr(correction, "SURE_ALONE", 2 * LIMIT)
+def right(each):
+    return np.where(each.water == 1, 0.999, 0.001).astype(np.float32)
+
+
+def land(each):
+    return np.full(each.water.shape, 0.001, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("opinion", "constants", "believed"),
+    [(right, {}, 1), (right, {"SURE_ALONE": 99}, 0), (land, {"USELESS": 1e9}, 0)],
+    ids=["right", "with none to judge them", "leaving nothing to learn water from"],
+)
+def test_whether_networks_of_the_qa_labels_are_believed(monkeypatch, opinion, constants, believed):
+    for name, value in constants.items():
+        monkeypatch.setattr(correction, name, value)
+    monkeypatch.setattr(Opinion, "of", staticmethod(opinion), raising=False)
+    monkeypatch.setattr(dense, "Trainer", Opinion)
     method = prepared([season(tile(seed, f"t{seed}")) for seed in range(2)])
-    assert len(liars) == 6
-    assert method._juries[0].always == (0, 0)
+    part, most = correction.ALWAYS_ELSEWHERE
+    assert len(method._juries[0].networks) == 4
+    assert method._juries[0].always == (believed * part, believed * most)
 
 
 def test_without_qa_water_in_both_halves_none_learns_from_the_qa_labels(liars):
@@ -421,6 +438,8 @@ def test_a_pond_too_small_to_be_shared_is_learned_by_one_network(liars):
     pond = Tile("a", spectrum(cover, (FOREST, DEEP), noise=0.002), cover.astype(np.uint8))
     prepared([pond])
     assert len(liars) == 1
+    network = prepared([season(pond)])._juries[1]  # it judges what it learned from
+    assert network.always == network.once == correction.ONCE_NETWORK
 
 
 def test_networks_learn_from_so_many_tiles_and_judge_the_others_together(liars, monkeypatch):

@@ -22,7 +22,7 @@ from small_water import (
 )
 
 from water_gee.training import evidence
-from water_gee.training.evidence import haze_of, weigh
+from water_gee.training.evidence import haze_of, repeated, weigh
 from water_gee.training.methods import Tile
 
 SIDE = 40
@@ -160,6 +160,7 @@ def test_half_the_observations_against_half_is_no_evidence(qa):
 def test_without_counts_the_label_says_less_than_a_season_that_agrees(qa, bands):
     found = said("qa", WET_SOIL, qa, **bands)
     assert found == said("qa", WET_SOIL, qa)
+    assert not repeated(patch(WET_SOIL, qa, **bands)).any()
     assert abs(found) < abs(said("qa", WET_SOIL, qa, **seasons(9, 9 * qa)))
     assert found * (2 * qa - 1) >= 0
 

@@ -175,12 +175,14 @@ def open_probability(path: Path | str, chart: WaterMap) -> Path:
 
 
 def read_probability(path: Path, window: Window) -> npt.NDArray[np.float64]:
-    """Probabilities of a window, NaN where nodata value, mask or alpha band say there are none.
+    """Probabilities of a window, NaN where the nodata value or a mask says there are none.
 
     Raises:
         RasterError: It cannot be read, or holds a value outside 0 to 1.
     """
-    values = raster.read(path, bands=[1], window=window).values[0].astype(np.float64)
+    part = raster.read(path, bands=[1], window=window)
+    values = part.values[0].astype(np.float64)
+    values[part.values[0] == part.nodata] = np.nan  # GDAL heeds either of the two
     with geotiff.opened(path) as source, geotiff.reading(path):
         values[source.read_masks(1, window=window.rasterio) == 0] = np.nan
     seen = values[~np.isnan(values)]

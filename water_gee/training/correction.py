@@ -1,4 +1,4 @@
-"""The default correction of labels: independent evidence, and a network that learns from it.
+"""The default correction of labels: independent evidence, and networks that learn from it.
 
 1. Every witness of `evidence` is heard on every pixel; their log-odds add up.
 2. Networks learn from the QA labels, each from one half of the blocks of all tiles, and judge the
@@ -72,11 +72,13 @@ TRUST = 1.5
 ONCE_ELSEWHERE, ALWAYS_ELSEWHERE = (0.0, 0.0), (10.0, 5.0)
 ONCE_NETWORK, ALWAYS_NETWORK = (0.25, 0.75), (1.25, 2.5)
 """What part of the log-odds of both kinds of networks is believed, and at most, where the QA label
-is one observation's and where it is a season's. What it mistakes once it mistakes for what the
-pixel looks like: a network mistakes it too, and so, less, one that learned from corrections."""
+is one observation's and where it is a season's; one network that judges what it learned from is
+believed no more of a season. What the QA bit mistakes once it mistakes for what the pixel looks
+like: a network mistakes it too, and so, less, one that learned from corrections."""
 
-SURE_ALONE = 2.5
-"""Log-odds without the QA bit's from which witnesses judge the networks of the QA labels."""
+SURE_ALONE = 2.0
+"""Log-odds of the witnesses that know nothing of the QA bit, from which these judge the networks of
+the QA labels."""
 
 USELESS = 0.3
 """Pixels that these networks get wrong there, of the sure water, from which they are not believed
@@ -97,6 +99,7 @@ DOUBTFUL = 0.15
 tile's correction is not to be trusted."""
 
 _KINDS = (*evidence.WITNESSES, "elsewhere", "network")
+_OF_QA = ("qa", "neighbours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ class _Learned:
     often: FloatArray
     """float32 `(row, col)` without margin: 1 where it is a season's, 0 where one observation's."""
     alone: FloatArray
-    """float32 `(row, col)` without margin: the log-odds of all witnesses but the QA bit."""
+    """float32 `(row, col)` without margin: the log-odds of the witnesses that know nothing of the
+    QA bit."""
     half: ByteArray
     """uint8 `(row, col)` without margin: which network learns from a pixel, 0 or 1."""
 
@@ -152,7 +156,8 @@ class _Jury:
 
     def believed(self, credit: float) -> _Jury:
         """The same networks, with so much of what they say believed."""
-        return replace(self, always=(credit * self.always[0], credit * self.always[1]))
+        once, always = ((credit * part, credit * most) for part, most in (self.once, self.always))
+        return replace(self, once=once, always=always)
 
     def say(self, start: Samples, often: FloatArray, half: ByteArray | None) -> FloatArray:
         """Log-odds of a tile's samples, 0 elsewhere, of networks that did not learn from them.
@@ -163,17 +168,17 @@ class _Jury:
             half: From which half each pixel is; None for a tile that none learned from, of which
                 all are asked.
         """
-        if not self.networks:
+        part, most = (
+            first + often * (last - first)
+            for first, last in zip(self.once, self.always, strict=True)
+        )
+        if not self.networks or not most.any():
             return np.zeros(start.water.shape, np.float32)
         each = np.stack([_log_odds(network.probability(start)) for network in self.networks])
         if half is None or len(each) == 1:
             said = each.mean(axis=0)
         else:
             said = np.where(half == 0, each[1::2].mean(axis=0), each[::2].mean(axis=0))
-        part, most = (
-            first + often * (last - first)
-            for first, last in zip(self.once, self.always, strict=True)
-        )
         believed = np.clip(part * said, -most, most)
         return np.where(start.weight > 0, believed, 0).astype(np.float32)
 
@@ -236,7 +241,8 @@ class EvidenceMethod:
         start = _samples(tile, weighed)
         often = evidence.repeated(tile)[inner, inner]
         qa = often * np.where(tile.qa[inner, inner] == 1, evidence.LIMIT, -evidence.LIMIT)
-        alone = (odds - weighed.parts["qa"])[inner, inner]
+        told = [part for name, part in weighed.parts.items() if name not in _OF_QA]
+        alone = np.sum(told, axis=0)[inner, inner]
         half = np.zeros(start.water.shape, np.uint8)
         return _Learned(start, odds[inner, inner], qa.astype(np.float32), often, alone, half)
 
@@ -253,15 +259,17 @@ class EvidenceMethod:
                 self._remember(changes, 1.0)
             said = [elsewhere.say(tile.start, tile.often, tile.half) for tile in learned]
             credit = _credit(learned, said)
-            self._juries = (elsewhere.believed(credit), corrected)
             witnesses = [
                 np.asarray(tile.odds + credit * word, np.float32)
                 for tile, word in zip(learned, said, strict=True)
             ]
+            if credit and _fewest(learned, witnesses) < FEWEST_SURE:
+                credit, witnesses = 0.0, [tile.odds for tile in learned]
+            self._juries = (elsewhere.believed(credit), corrected)
             belief = witnesses
             if len(changes) > len(elsewhere.steps):
                 belief = corrected.join(learned, witnesses)
-            while len(changes) < len(plan) and changes[-1] >= SETTLED:
+            while len(changes) < len(plan) and (not changes or changes[-1] >= SETTLED):
                 corrected.learn(learned, belief, len(changes) - len(elsewhere.steps), bar)
                 before, belief = belief, corrected.join(learned, witnesses)
                 self._remember(changes, _changed(before, belief))
@@ -279,9 +287,15 @@ class EvidenceMethod:
         if kept is None:
             return []
         networks = self._all()
+        fresh = [network.state() for network in networks]
         each = len(kept.state) // len(networks)
-        for number, network in enumerate(networks):
-            network.restore(kept.state[number * each : (number + 1) * each])
+        try:
+            for number, network in enumerate(networks):
+                network.restore(kept.state[number * each : (number + 1) * each])
+        except (ValueError, TypeError):  # of other networks
+            for network, state in zip(networks, fresh, strict=True):
+                network.restore(state)
+            return []
         return [row["changed"] for row in kept.rows]
 
     def _all(self) -> list[Trainer]:
@@ -310,10 +324,11 @@ def _juries(learned: Sequence[_Learned], seed: int, *, halves: bool) -> tuple[_J
     known = halves and _fewest(learned, [tile.qa for tile in learned]) >= FEWEST_SURE
     count = 2 * NETWORKS if halves else 1
     first, then = _fitting(ELSEWHERE_STEPS, pixels), _fitting(STEPS, pixels)
-    of_qa = made(2 * ELSEWHERE_NETWORKS if known else 0, first, count)
+    of_qa = made(2 * ELSEWHERE_NETWORKS, first, count) if known else []
+    always = ALWAYS_NETWORK if halves else ONCE_NETWORK
     return (
-        _Jury(of_qa, first, ONCE_ELSEWHERE, ALWAYS_ELSEWHERE),
-        _Jury(made(count, then, 0), then, ONCE_NETWORK, ALWAYS_NETWORK),
+        _Jury(of_qa, first if known else (), ONCE_ELSEWHERE, ALWAYS_ELSEWHERE),
+        _Jury(made(count, then, 0), then, ONCE_NETWORK, always),
     )
 
 
@@ -457,7 +472,8 @@ def _record(
     to_water, to_land = (qa == 0) & (label == 1), (qa == 1) & (label == 0)
     undecided = share(label == NOT_OBSERVED)
     witnesses = weighed.log_odds
-    against = share((parts["network"] * witnesses < 0) & (np.abs(witnesses) > UNDECIDED))
+    networks = parts["elsewhere"] + parts["network"]
+    against = share((networks * witnesses < 0) & (np.abs(witnesses) > UNDECIDED))
     record: dict[str, Any] = {
         "to_water": share(to_water),
         "to_land": share(to_land),
@@ -492,7 +508,7 @@ def _doubt(undecided: float, against: float, qa: ByteArray, label: ByteArray) ->
     if undecided > DOUBTFUL:
         return f"{undecided:.0%} of the pixels are undecided"
     if against > DOUBTFUL:
-        return f"network and evidence disagree on {against:.0%} of the pixels"
+        return f"networks and evidence disagree on {against:.0%} of the pixels"
     was, now = int((qa == 1).sum()), int((label == 1).sum())
     kept = int(((qa == 1) & (label == 1)).sum())
     if was >= 100 and kept < 0.2 * was:

@@ -38,7 +38,7 @@ WITNESSES = (
     "shadow",
     "neighbours",
 )
-"""Those heard here, in order; `correction` adds the network."""
+"""Those heard here, in order; `correction` adds the networks."""
 
 # ------------------------------------------------------------------ spectrum
 
@@ -262,9 +262,14 @@ def _neighbours(odds: FloatArray, observed: BoolArray) -> FloatArray:
 
 
 def repeated(tile: Tile) -> FloatArray:
-    """How far a QA label is a season's, float32 `(row, col)`: 0 for one observation, 1 for many."""
-    clear = tile.evidence.get("clear_count", np.ones(tile.qa.shape, np.float32))
-    share = (np.nan_to_num(clear) - 1) / (MANY - 1)
+    """How far a QA label is a season's, float32 `(row, col)`: 0 for one observation, 1 for many.
+
+    Where it was not counted how many show water, it is taken for one observation's.
+    """
+    if not {"water_count", "clear_count"} <= set(tile.evidence):
+        return np.zeros(tile.qa.shape, np.float32)
+    clear, water = tile.evidence["clear_count"], tile.evidence["water_count"]
+    share = np.where(np.isfinite(water), (np.nan_to_num(clear) - 1) / (MANY - 1), 0)
     return np.asarray(np.clip(share, 0, 1), np.float32)
 
 
@@ -277,7 +282,7 @@ def _qa(tile: Tile) -> FloatArray:
     clear, water = tile.evidence["clear_count"], tile.evidence["water_count"]
     counted = np.isfinite(clear) & np.isfinite(water) & (clear > 0)
     share = np.where(counted, water / np.where(counted, clear, 1), bit)
-    many = np.where(counted, repeated(tile), 0)
+    many = repeated(tile)
     said = np.where(
         share > 0.5,
         ONCE_WATER + many * (ALWAYS_WATER - ONCE_WATER),

@@ -37,6 +37,9 @@ METHODS = ("evidence", "seed")
 FEWEST_WATER = 100
 """QA-water pixels in a store below which nothing is corrected: there the bit is mostly noise."""
 
+FORMAT = 2
+"""Of the corrections; raised when methods change, so that labels of older ones are made again."""
+
 RECORD = "labels.json"
 
 _KEY, _QUALITY = "WATER_GEE_CORRECTION", "WATER_GEE_QUALITY"
@@ -248,6 +251,7 @@ def _key(store: TileStore, names: Sequence[str], method: str, seed: int) -> str:
     """A digest of everything the labels depend on."""
     rows = {row.cell: (row.water, row.valid, row.written) for row in store.rows()}
     parts = (
+        FORMAT,
         __version__,
         store.recipe.digest(),
         [(name, rows[name]) for name in names],
