@@ -112,7 +112,7 @@ class Output:
         nodata: The value of pixels not observed, or None.
         names: One for each band.
         tags: Metadata to put into the file.
-        colormap: Class -> `(red, green, blue, alpha)`, for one uint8 band.
+        colormap: Class -> `(red, green, blue, alpha)`, for the first of one or two uint8 bands.
         overviews: How overviews are made: `mode` for classes, `average` for quantities.
     """
 
@@ -253,7 +253,7 @@ def write(
         nodata: The value of pixels not observed, or None.
         names: One for each band.
         tags: Metadata to put into the file.
-        colormap: Class -> `(red, green, blue, alpha)`, for one uint8 band.
+        colormap: Class -> `(red, green, blue, alpha)`, for the first of one or two uint8 bands.
         profile: How the pixels are packed.
 
     Raises:
@@ -323,7 +323,8 @@ def created(name: Path | str, output: Output, grid: Grid, profile: Profile) -> I
         )
     with opened as target:
         if output.colormap is not None:
-            target.colorinterp = [ColorInterp.palette]
+            others = [ColorInterp.undefined] * (len(output.names) - 1)
+            target.colorinterp = [ColorInterp.palette, *others]
             target.write_colormap(1, dict(output.colormap))
         target.descriptions = output.names
         target.update_tags(**dict(output.tags))

@@ -87,6 +87,40 @@ def test_labels_are_beside_the_masks_and_may_have_other_folders(store, cells):
     assert store.read_label(cells[0], "truth").max() == 1
 
 
+def test_a_label_may_say_how_likely_water_is(store, cells):
+    _, mask = tile(1)
+    percent = np.where(mask == 255, 255, np.where(mask == 1, 80, 3)).astype(np.uint8)
+    path = store.write_label(cells[0], mask, percent=percent)
+    np.testing.assert_array_equal(store.read_label(cells[0]), mask)
+    np.testing.assert_array_equal(store.read_percent(cells[0].id), percent)
+    with rasterio.open(path) as source:
+        assert source.descriptions == ("water", "percent")
+        assert source.nodata == 255
+        assert source.colormap(1)[1] == (31, 120, 180, 255)
+    store.write_label(cells[0], mask)
+    assert store.read_percent(cells[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "percent", "words"),
+    [
+        (1, 40, "40 percent water where the label is 1"),
+        (0, 60, "60 percent water where the label is 0"),
+        (0, 255, "255 percent water where the label is 0"),
+        (255, 50, "50 percent water where the label is 255"),
+        (1, 101, "101 percent"),
+    ],
+)
+def test_percents_that_contradict_their_label_are_refused(store, cells, label, percent, words):
+    codes = np.full((38, 38), label, np.uint8)
+    percents = np.full((38, 38), percent, np.uint8)
+    with pytest.raises(StoreError, match=words):
+        store.write_label(cells[0], codes, percent=percents)
+    with pytest.raises(StoreError, match=r"percents \(3, 3\), the label has \(38, 38\)"):
+        store.write_label(cells[0], codes, percent=percents[:3, :3])
+    assert not store.has_label(cells[0])
+
+
 def some_evidence(seed):
     rng = np.random.default_rng(seed)
     bands = {

@@ -88,6 +88,21 @@ def test_water_is_above_zero_land_below_and_the_doubtful_is_left_out():
     assert (found[given.qa == 255] == 255).all()
 
 
+def test_the_surer_the_sum_the_likelier_water_and_certain_is_certain():
+    given = shade()
+    odds = weigh(given).log_odds
+    done = taught(Says()).correct(given)
+    label, percent = done.label, done.percent
+    assert percent.dtype == np.uint8
+    np.testing.assert_array_equal(percent == 255, label == 255)
+    known = label != 255
+    expected = 50 + 50 * np.clip(odds[known] / correction.CERTAIN, -1, 1)
+    assert np.abs(percent[known] - expected).max() <= 0.5
+    assert (percent[label == 1] > 50).all()
+    assert (percent[label == 0] < 50).all()
+    assert {0, 100} < set(percent[known])
+
+
 def test_a_network_moves_what_is_doubtful_and_never_what_is_clear():
     given = shade()
     odds = weigh(given).log_odds

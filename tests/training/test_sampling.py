@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,19 @@ def test_windows_keep_features_labels_and_weights_together_however_turned(margin
         width = 41 + 2 * margin
         assert {abs(int(c[0, 1] - c[0, 0])) for c in numbers} <= {1, width}
     assert corners == {(1, 1), (1, -1), (-1, 1), (-1, -1)}
+
+
+def test_where_labels_say_how_likely_water_is_that_is_learned_however_turned():
+    random = np.random.default_rng(1)
+    whole = numbered("a", random.integers(0, 2, (50, 41)))
+    percent = np.where(whole.water == 1, 51, 0) + random.integers(0, 50, (50, 41))
+    drawn = draw([replace(whole, percent=percent.astype(np.uint8))])
+    for _ in range(8):
+        batch = drawn.batch(random)
+        place = flat(whole)(batch.features[:, 3:-3, 3:-3, 0].astype(int))
+        assert batch.water.dtype == np.float32
+        np.testing.assert_allclose(batch.water, percent[place] / 100, rtol=1e-6)
+        np.testing.assert_array_equal(batch.weight, whole.weight[place])
 
 
 def test_windows_stay_as_they_are_where_that_is_asked():

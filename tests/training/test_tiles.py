@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_cdt
 from small_water import cells, scene, store_of
 
 from water_gee import raster
-from water_gee.errors import RasterError, TrainingError
+from water_gee.errors import RasterError, StoreError, TrainingError
 from water_gee.imagery.store import TileStore
 from water_gee.training import tiles as reading
 from water_gee.training.strata import STRATA
@@ -57,6 +57,23 @@ def test_a_tile_without_a_corrected_label_brings_its_qa_label(small_store):
     assert (tiles.read(first).water == 1).all()
     qa = small_store.read_mask(second)[3:-3, 3:-3]
     np.testing.assert_array_equal(tiles.read(second).water == 1, qa == 1)
+
+
+def test_how_likely_a_label_is_water_comes_with_it(small_store):
+    first, second, *_ = ids(small_store)
+    label = np.zeros((70, 70), np.uint8)
+    label[:, 30:] = 1
+    label[:9] = 255
+    percent = np.where(label == 255, 255, np.where(label == 1, 70, 4)).astype(np.uint8)
+    small_store.write_label(first, label, percent=percent)
+    small_store.write_label(second, label)
+    tiles = Tiles(small_store, "labels")
+    np.testing.assert_array_equal(tiles.read(first).percent, percent[3:-3, 3:-3])
+    assert tiles.read(second).percent is None
+    path = small_store.write_label(second, label, percent=percent)
+    rewritten(path, np.stack([label, percent[::-1]]))
+    with pytest.raises(StoreError, match=f"{second}: .* percent water where the label is"):
+        tiles.read(second)
 
 
 def test_an_index_is_taken_up_and_only_new_files_are_looked_at(small_store, looked_at):

@@ -32,7 +32,7 @@ from water_gee.imagery.grid import Cell, cell_from_id
 from water_gee.imagery.recipe import EVIDENCE, Recipe, check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LAND, WATER, NOT_OBSERVED = 0, 1, raster.NOT_OBSERVED
 """The codes of masks, labels and maps."""
 
+LABEL_BANDS = ("water", "percent")
 COLORS = {LAND: (222, 214, 196, 255), WATER: (31, 120, 180, 255), NOT_OBSERVED: (0, 0, 0, 0)}
 """How viewers show the codes."""
 
@@ -203,7 +204,19 @@ class TileStore:
         Raises:
             RasterError: No such label, or its file is broken.
         """
-        return np.asarray(self._read(folder, cell, 1)[0], dtype=np.uint8)
+        return np.asarray(self._read(folder, cell, 1, 2)[0], dtype=np.uint8)
+
+    def read_percent(self, cell: Cell | str, folder: str = LABELS) -> ByteArray | None:
+        """How likely a label is water: `uint8 (row, col)`, 0 to 100, 255 where it says nothing.
+
+        Returns:
+            None where the label was written without it.
+
+        Raises:
+            RasterError: No such label, or its file is broken.
+        """
+        bands = self._read(folder, cell, 1, 2)
+        return np.asarray(bands[1], dtype=np.uint8) if len(bands) == 2 else None
 
     def read_evidence(self, cell: Cell | str) -> dict[str, FloatArray]:
         """What else is known of a cell's pixels, by the names of `recipe.EVIDENCE`.
@@ -269,7 +282,7 @@ class TileStore:
             names=self.recipe.features,
             profile=profile,
         )
-        self._write_codes(MASKS, cell, mask)
+        self._write_codes(MASKS, cell, (mask,))
         valid = int(np.count_nonzero(mask != NOT_OBSERVED))
         row = TileRow(
             cell.id,
@@ -317,6 +330,7 @@ class TileStore:
         label: ByteArray,
         folder: str = LABELS,
         tags: Mapping[str, str] | None = None,
+        percent: ByteArray | None = None,
     ) -> Path:
         """Write a corrected label.
 
@@ -325,30 +339,40 @@ class TileStore:
             label: `uint8 (row, col)`, codes as in `read_mask`.
             folder: Of the store, for labels of another kind.
             tags: What to write down with it; `label_tags` reads it.
+            percent: How likely water is, `uint8 (row, col)` from 0 to 100, 255 where the label is
+                255; the file's second band.
 
         Returns:
             The file.
 
         Raises:
-            StoreError: An array of another shape, or with other codes.
+            StoreError: An array of another shape, with other codes, or percents that contradict
+                the label.
             RasterError: The disk is full.
         """
         place = cell if isinstance(cell, Cell) else cell_from_id(cell, self.recipe)
         self._check(place, None, label)
+        if percent is not None:
+            check_percent(place.id, label, percent)
         with _refusing(self.path):
             (self.path / folder).mkdir(exist_ok=True)
-        return self._write_codes(folder, place, label, tags)
+        bands = (label,) if percent is None else (label, percent)
+        return self._write_codes(folder, place, bands, tags)
 
     def _write_codes(
-        self, folder: str, cell: Cell, codes: ByteArray, tags: Mapping[str, str] | None = None
+        self,
+        folder: str,
+        cell: Cell,
+        bands: Sequence[ByteArray],
+        tags: Mapping[str, str] | None = None,
     ) -> Path:
         path = self._file(folder, cell.id)
         raster.write(
             path,
-            codes.astype(np.uint8, copy=False),
+            np.stack(bands).astype(np.uint8, copy=False),
             cell.grid,
             nodata=NOT_OBSERVED,
-            names=("water",),
+            names=LABEL_BANDS[: len(bands)],
             tags=tags,
             colormap=COLORS,
             profile=raster.Profile(level=1),
@@ -366,13 +390,14 @@ class TileStore:
         if image is not None and image.shape != wanted:
             raise StoreError(f"{cell.id}: features {image.shape}, this recipe has {wanted}")
 
-    def _read(self, folder: str, cell: Cell | str, bands: int) -> npt.NDArray[Any]:
+    def _read(self, folder: str, cell: Cell | str, *bands: int) -> npt.NDArray[Any]:
         path = self._file(folder, _id(cell))
         if not path.exists():
             raise RasterError(f"{path}: no such tile; download it, or correct its label, first")
         values = raster.read(path).values
-        if len(values) != bands:
-            raise RasterError(f"{path} has {len(values)} bands, not {bands}; remove it to renew it")
+        if len(values) not in bands:
+            known = " or ".join(map(str, bands))
+            raise RasterError(f"{path} has {len(values)} bands, not {known}; remove it to renew it")
         return values
 
     def _has(self, folder: str, cell_id: str) -> bool:
@@ -384,6 +409,26 @@ class TileStore:
     def _ask(self, query: str) -> list[Any]:
         with self._lock, _refusing(self.path):
             return self._manifest.execute(query).fetchall()
+
+
+def check_percent(name: str, label: ByteArray, percent: ByteArray) -> None:
+    """Refuse percents that contradict a label.
+
+    Raises:
+        StoreError: Another shape, values above 100, a percent where there is no label, or the
+            likelier class is not the label's.
+    """
+    if percent.shape != label.shape:
+        raise StoreError(f"{name}: percents {percent.shape}, the label has {label.shape}")
+    known = label != NOT_OBSERVED
+    sound = np.where(known, percent <= 100, percent == NOT_OBSERVED)
+    sound &= ~known | np.where(label == WATER, percent >= 50, percent <= 50)
+    if not sound.all():
+        row, col = np.argwhere(~sound)[0]
+        raise StoreError(
+            f"{name}: {percent[row, col]} percent water where the label is {label[row, col]} "
+            f"(row {row}, column {col}); 0 to 100 on the label's side of 50, 255 where it is 255"
+        )
 
 
 def _start(manifest: sqlite3.Connection, recipe: Recipe | None) -> Recipe:

@@ -88,6 +88,12 @@ band are strewn, and 0.58 where it takes roofs for water."""
 UNDECIDED = 0.1
 """Sums nearer to 0 than this decide nothing."""
 
+CERTAIN = 3.0
+"""Sums from which a label is 0 or 100 percent; nearer to 0 in proportion. Networks trained on
+percents rather than classes mapped held-out thin rivers with 0.824, not 0.820, and the ordinary
+season with 0.919, not 0.918 (means of four seeds each, 7 of 8 pairs better); with 6, the expected
+areas came out up to a quarter too large."""
+
 FEWEST_SURE = 50
 """Pixels of each class that the witnesses must be sure of."""
 
@@ -230,7 +236,9 @@ class EvidenceMethod:
         label = np.full(tile.qa.shape, NOT_OBSERVED, np.uint8)
         label[total > UNDECIDED] = 1
         label[total < -UNDECIDED] = 0
-        return Correction(label, _record(tile.qa, label, parts, weighed))
+        likely = np.clip(50 + 50 * np.nan_to_num(total) / CERTAIN, 0, 100)
+        percent = np.where(label == NOT_OBSERVED, NOT_OBSERVED, np.rint(likely)).astype(np.uint8)
+        return Correction(label, _record(tile.qa, label, parts, weighed), percent)
 
     # ------------------------------------------------------------------ training
 

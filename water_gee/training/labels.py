@@ -225,7 +225,8 @@ def _correct(
 
 def _write(store: TileStore, name: str, folder: str, key: str, found: Correction) -> dict[str, Any]:
     record = dict(found.record)
-    store.write_label(name, found.label, folder, {_KEY: key, _QUALITY: json.dumps(record)})
+    tags = {_KEY: key, _QUALITY: json.dumps(record)}
+    store.write_label(name, found.label, folder, tags, found.percent)
     return record
 
 

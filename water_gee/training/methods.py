@@ -65,10 +65,13 @@ class Correction:
     Attributes:
         label: uint8 `(row, col)`: 0 land, 1 water, 255 not observed or not decided.
         record: What was done and how far it is to be trusted, plain JSON values.
+        percent: uint8 `(row, col)`: how likely water is, 255 where `label` is; None where the
+            method knows classes alone.
     """
 
     label: ByteArray
     record: Mapping[str, Any]
+    percent: ByteArray | None = None
 
 
 class Method(Protocol):

@@ -50,6 +50,8 @@ class Samples:
         water: uint8 `(row, col)` without any of it: 1 water, 0 land.
         weight: float32 `(row, col)`: 0 where a pixel is no sample.
         stratum: uint8 `(row, col)`, codes of `strata.STRATA`; None where nobody asked.
+        percent: uint8 `(row, col)`, how likely water is, from 0 to 100 where a pixel is a sample;
+            None where classes are all there is.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Samples:
     water: ByteArray
     weight: FloatArray
     stratum: ByteArray | None = None
+    percent: ByteArray | None = None
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -143,6 +146,7 @@ def samples(
     *,
     margin: int = MARGIN,
     stratum: ByteArray | None = None,
+    percent: ByteArray | None = None,
 ) -> Samples:
     """Make a tile's samples, unbalanced: each counts 1, or its given weight.
 
@@ -153,6 +157,7 @@ def samples(
         weight: float32 `(row, col)`, how much each label is to be trusted; 1 where None.
         margin: Pixels the network loses on each side; a tile has 3 around its samples.
         stratum: uint8 `(row, col)`, what kind of ground each pixel is, where that is wanted.
+        percent: uint8 `(row, col)`, how likely each label is water; by its class where None.
 
     Raises:
         TrainingError: Labels and features do not lie on one grid, labels hold other codes, or the
@@ -185,6 +190,7 @@ def samples(
         (labels[inner] == 1).astype(np.uint8),
         np.where(chosen, given, 0).astype(np.float32),
         None if stratum is None else np.ascontiguousarray(stratum[inner]),
+        None if percent is None else np.ascontiguousarray(percent[inner]),
     )
 
 

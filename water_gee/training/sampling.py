@@ -96,7 +96,7 @@ class Batch:
 
     Attributes:
         features: float32 `(n, side + 2 halo, side + 2 halo, band)`, scaled.
-        water: float32 `(n, side, side)`: 1 water, 0 land.
+        water: float32 `(n, side, side)`: 1 water, 0 land; between them where neither is certain.
         weight: float32 `(n, side, side)`: 0 where a pixel is not chosen.
     """
 
@@ -261,6 +261,8 @@ class Draw:
             edge = source.margin - halo
             features[here] = _windows(source.features, full)[row + edge, col + edge]
             water[here] = _windows(source.water, side)[row, col]
+            if source.percent is not None:
+                water[here] = _windows(source.percent, side)[row, col] / np.float32(100)
             weight[here] = _windows(source.weight, side)[row, col]
         for turn in range(1, 8):
             here = np.flatnonzero(turns == turn)

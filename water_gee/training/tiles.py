@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from water_gee import raster
 from water_gee.errors import RasterError, TrainingError
 from water_gee.files import give_back_memory, write_bytes
-from water_gee.imagery.store import EVIDENCE_FOLDER, IMAGES
+from water_gee.imagery.store import EVIDENCE_FOLDER, IMAGES, LABEL_BANDS, check_percent
 from water_gee.training.patches import MARGIN, masses, samples
 from water_gee.training.strata import STRATA, strata
 
@@ -121,8 +121,8 @@ class Tiles:
         """Memory one tile takes as samples."""
         cell = next(iter(self._cells.values()))
         bands = len(self.store.recipe.features)
-        # Features and weight are float32; water and stratum bytes; positions of samples 4 bytes.
-        return cell.shape[0] * cell.shape[1] * (4 * bands + 4 + 1 + 1 + 4)
+        # Features and weight are float32; water, percent and stratum bytes; positions 4 bytes.
+        return cell.shape[0] * cell.shape[1] * (4 * bands + 4 + 1 + 1 + 1 + 4)
 
     def read(self, name: str) -> Samples:
         """Read a tile as samples, with strata.
@@ -136,9 +136,13 @@ class Tiles:
         self._check(image, cell)
         self._check(label, cell, codes=True)
         features = self.store.read_image(cell)
-        codes = raster.read(label).values[0]
+        found = raster.read(label)
+        codes, percent = found.values[0], None
+        if tuple(found.names) == LABEL_BANDS:
+            percent = found.values[1]
+            check_percent(name, codes, percent)
         ground = strata(features)
-        return samples(name, features, codes, margin=self.margin, stratum=ground)
+        return samples(name, features, codes, margin=self.margin, stratum=ground, percent=percent)
 
     def look(self, name: str) -> Entry:
         """Count what a tile holds."""
