@@ -71,7 +71,8 @@ def found(qa, corrected, low):
 def test_every_set_has_to_be_better_and_the_worst_is_the_figure(
     script, monkeypatch, capsys, tmp_path, last, low, status, better, sure
 ):
-    def compared(store, train_on, held, seed):
+    def compared(store, train_on, held, seeds):
+        assert list(seeds) == [0, 1, 2]
         assert set(train_on).isdisjoint(held)
         assert {*train_on, *held} == set(CELLS)
         poor = store.path.parent.name == "salt_flat" and held == [CELLS[0]]
