@@ -1,4 +1,4 @@
-"""The default correction of labels: independent evidence, and networks that learn from it.
+"""The default correction of labels: evidence, and networks that learn from it.
 
 1. Every witness of `evidence` is heard on every pixel; their log-odds add up.
 2. Networks learn from the QA labels, each from one half of the blocks of all tiles, and judge the

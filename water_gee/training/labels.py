@@ -56,10 +56,10 @@ def denoise_labels(
 ) -> dict[str, Any]:
     """Correct a store's QA labels; the results stand in `labels/` of the store.
 
-    The default method weighs what is independent of the QA label: the bit's agreement through the
-    season, the spectrum, terrain, shadows of clouds, and a network that learned from other pixels.
-    Where they decide nothing, the label is 255, «not observed»; not observed stays 255. `seed` is
-    the published method; it leaves tiles with at most 100 QA-water pixels without a label of their
+    The default method weighs all that is known of a pixel: the bit's agreement through the season,
+    the spectrum, terrain, shadows of clouds, and networks that learned from other pixels. Where
+    they decide nothing, the label is 255, «not observed»; not observed stays 255. A second band
+    says how likely water is, in percent. `seed` is the published method; it leaves tiles with at most 100 QA-water pixels without a label of their
     own.
 
     A store corrected in the same way is left as it is; a killed call, started again, goes on.
