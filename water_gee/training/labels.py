@@ -59,8 +59,8 @@ def denoise_labels(
     The default method weighs all that is known of a pixel: the bit's agreement through the season,
     the spectrum, terrain, shadows of clouds, and networks that learned from other pixels. Where
     they decide nothing, the label is 255, «not observed»; not observed stays 255. A second band
-    says how likely water is, in percent. `seed` is the published method; it leaves tiles with at most 100 QA-water pixels without a label of their
-    own.
+    says how likely water is, in percent. `seed` is the published method; it leaves tiles with at
+    most 100 QA-water pixels without a label of their own.
 
     A store corrected in the same way is left as it is; a killed call, started again, goes on.
 
