@@ -291,7 +291,8 @@ def test_no_pixel_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch
 
 
 def test_no_pixel_of_a_season_is_judged_by_a_network_that_learned_from_it(liars, monkeypatch):
-    monkeypatch.setattr(correction, "USELESS", 1e9)  # believed, however wrong
+    for name in ("MISSED", "TAKEN"):
+        monkeypatch.setattr(correction, name, 1e9)  # believed, however wrong
     tiles = [season(tile(seed, f"t{seed}")) for seed in range(3)]
     method = prepared(tiles)
     assert len({network.seed for network in liars}) == len(liars) == 6
@@ -323,22 +324,46 @@ class Opinion(Says):
         return self.of(each)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.4])
-def test_networks_of_the_qa_labels_are_believed_as_far_as_they_are_right(monkeypatch, share):
-    """Right where the spectrum is sure, but for a share of the land that they call water."""
-    wrong = np.random.default_rng(0).random((SIDE - 6, SIDE - 6)) < share
+def test_the_word_of_networks_of_qa_labels_counts_as_far_as_it_is_right(monkeypatch):
+    """Right where the spectrum is sure, but for shares of the land and of the water."""
+    chance = np.random.default_rng(0).random((SIDE - 6, SIDE - 6))
 
-    def of(each):
-        return np.where((each.water == 1) | wrong, 0.999, 0.001).astype(np.float32)
+    def credit(taken, missed):
+        def of(each):
+            water = np.where(each.water == 1, chance >= missed, chance < taken)
+            return np.where(water, 0.999, 0.001).astype(np.float32)
 
-    monkeypatch.setattr(Opinion, "of", staticmethod(of), raising=False)
-    monkeypatch.setattr(dense, "Trainer", Opinion)
-    method = prepared([season(tile(seed, f"t{seed}", hole=False)) for seed in range(2)])
-    part, most = method._juries[0].always
+        monkeypatch.setattr(Opinion, "of", staticmethod(of), raising=False)
+        monkeypatch.setattr(dense, "Trainer", Opinion)
+        tiles = [season(tile(seed, f"t{seed}", hole=False)) for seed in range(2)]
+        return prepared(tiles)._juries[0].credit
+
     land_to_water = 3  # lakes cover a quarter
-    credit = max(0, 1 - share * land_to_water / correction.USELESS)
-    assert part == pytest.approx(credit * correction.ALWAYS_ELSEWHERE[0], rel=0.1)
-    assert most == pytest.approx(credit * correction.ALWAYS_ELSEWHERE[1], rel=0.1)
+    some = 1 - 0.05 * land_to_water / correction.TAKEN
+    half = 1 - 0.02 / correction.MISSED
+    assert credit(0, 0) == (1, 1)
+    assert credit(0.05, 0) == (pytest.approx(some, abs=0.06), 1)
+    assert credit(0, 0.02) == (1, pytest.approx(half, abs=0.15))
+    assert credit(0.2, 0) == (0, 1)
+    assert credit(0.2, 0.1) == (0, 0)
+
+
+def test_credit_for_water_and_for_land_weigh_the_one_word_and_the_other():
+    given = season(shade())
+    weight = weigh(given).log_odds
+    seen = np.isfinite(weight)[INSIDE]
+
+    def heard(probability, credit):
+        method = taught(Says(), of_qa=[Says(probability)])
+        elsewhere, network = method._juries
+        method._juries = (replace(elsewhere, credit=credit), network)
+        said, _ = method._said(given, weigh(given))
+        return set(np.unique(said[INSIDE][seen]).tolist()) - {0.0}
+
+    _, most = correction.ALWAYS_ELSEWHERE
+    assert heard(1.0, (0.5, 0.0)) == {0.5 * most}
+    assert heard(0.0, (0.0, 0.25)) == {-0.25 * most}
+    assert heard(1.0, (0.0, 1.0)) == heard(0.0, (1.0, 0.0)) == set()
 
 
 def right(each):
@@ -351,7 +376,11 @@ def land(each):
 
 @pytest.mark.parametrize(
     ("opinion", "constants", "believed"),
-    [(right, {}, 1), (right, {"SURE_ALONE": 99}, 0), (land, {"USELESS": 1e9}, 0)],
+    [
+        (right, {}, 1),
+        (right, {"SURE_ALONE": 99}, 0),
+        (land, {"MISSED": 1e9, "ALWAYS_ELSEWHERE": (10, 9)}, 0),
+    ],
     ids=["right", "with none to judge them", "leaving nothing to learn water from"],
 )
 def test_whether_networks_of_the_qa_labels_are_believed(monkeypatch, opinion, constants, believed):
@@ -360,9 +389,8 @@ def test_whether_networks_of_the_qa_labels_are_believed(monkeypatch, opinion, co
     monkeypatch.setattr(Opinion, "of", staticmethod(opinion), raising=False)
     monkeypatch.setattr(dense, "Trainer", Opinion)
     method = prepared([season(tile(seed, f"t{seed}")) for seed in range(2)])
-    part, most = correction.ALWAYS_ELSEWHERE
     assert len(method._juries[0].networks) == 4
-    assert method._juries[0].always == (believed * part, believed * most)
+    assert method._juries[0].credit == (believed, believed)
 
 
 def test_without_qa_water_in_both_halves_none_learns_from_the_qa_labels(liars):
@@ -410,7 +438,7 @@ def test_a_correction_killed_in_any_round_goes_on_as_if_it_had_not_been(monkeypa
         method = EvidenceMethod(path, "key")
         method.prepare(Tiles(tiles), seed=0, progress=False)
         jury, network = method._juries
-        return jury.always, [each.taught for each in (*jury.networks, *network.networks)]
+        return jury.credit, [each.taught for each in (*jury.networks, *network.networks)]
 
     whole = learned(tmp_path / "whole", 1000)
     needed = 1000 - Counter.left
