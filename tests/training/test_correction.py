@@ -360,6 +360,16 @@ def test_credit_for_water_and_for_land_weigh_the_one_word_and_the_other():
         said, _ = method._said(given, weigh(given))
         return set(np.unique(said[INSIDE][seen]).tolist()) - {0.0}
 
+    def of_corrected(probability, credit):
+        method = taught(Says(probability))
+        method._juries = tuple(replace(jury, credit=credit) for jury in method._juries)
+        _, said = method._said(given, weigh(given))
+        return set(np.unique(said[INSIDE][seen]).tolist()) - {0.0}
+
+    (_, once), (_, always) = correction.ONCE_NETWORK, correction.ALWAYS_NETWORK
+    assert of_corrected(1.0, (1.0, 0.0)) == {always}
+    assert of_corrected(0.0, (1.0, 0.0)) == {-once}
+    assert of_corrected(0.0, (0.0, 0.5)) == {-(once + always) / 2}
     _, most = correction.ALWAYS_ELSEWHERE
     assert heard(1.0, (0.5, 0.0)) == {0.5 * most}
     assert heard(0.0, (0.0, 0.25)) == {-0.25 * most}

@@ -7,7 +7,8 @@
    are right where the other witnesses are sure. One observation's label is wrong for what the
    pixel looks like, which a network learns; none is asked then.
 3. Others learn the same way from the sum, each pixel as heavy as its sum is sure; their word
-   joins it, and they learn from the new one, until labels stop changing.
+   joins it, and they learn from the new one, until labels stop changing. They are believed more
+   where those of the QA labels are: there errors do not go with looks.
 4. Positive is water, negative land; where the sum is near 0 the pixel is left «not observed».
 
 So no pixel is judged by a network that learned from its label. Where too little is sure for two
@@ -141,7 +142,8 @@ class _Jury:
     always: tuple[float, float]
     """What part of their log-odds is believed, and at most; see `ONCE_NETWORK`."""
     credit: tuple[float, float] = (1.0, 1.0)
-    """What part of that, of their word for water and of that for land."""
+    """How far a season counts for more than one observation, of their word for water and of that
+    for land."""
 
     def learn(
         self,
@@ -173,18 +175,20 @@ class _Jury:
             half: From which half each pixel is; None for a tile that none learned from, of which
                 all are asked.
         """
-        part, most = (
-            first + often * (last - first)
-            for first, last in zip(self.once, self.always, strict=True)
-        )
-        if not (self.networks and most.any() and any(self.credit)):
+        heard = np.array([self.once, [max(self.credit) * each for each in self.always]])
+        if not (self.networks and heard.any()):
             return np.zeros(start.water.shape, np.float32)
         each = np.stack([_log_odds(network.probability(start)) for network in self.networks])
         if half is None or len(each) == 1:
             said = each.mean(axis=0)
         else:
             said = np.where(half == 0, each[1::2].mean(axis=0), each[::2].mean(axis=0))
-        believed = _credited(np.clip(part * said, -most, most), self.credit)
+        share = often * np.where(said > 0, *self.credit)
+        part, most = (
+            once + share * (always - once)
+            for once, always in zip(self.once, self.always, strict=True)
+        )
+        believed = np.clip(part * said, -most, most)
         return np.where(start.weight > 0, believed, 0).astype(np.float32)
 
 
@@ -272,6 +276,7 @@ class EvidenceMethod:
             ]
             if any(credit) and _fewest(learned, witnesses) < FEWEST_SURE:
                 credit, witnesses = (0.0, 0.0), [tile.odds for tile in learned]
+            corrected = replace(corrected, credit=credit)
             self._juries = (replace(elsewhere, credit=credit), corrected)
             belief = witnesses
             if len(changes) > len(elsewhere.steps):
