@@ -92,13 +92,14 @@ def test_a_label_may_say_how_likely_water_is(store, cells):
     percent = np.where(mask == 255, 255, np.where(mask == 1, 80, 3)).astype(np.uint8)
     path = store.write_label(cells[0], mask, percent=percent)
     np.testing.assert_array_equal(store.read_label(cells[0]), mask)
-    np.testing.assert_array_equal(store.read_percent(cells[0].id), percent)
     with rasterio.open(path) as source:
+        np.testing.assert_array_equal(source.read(2), percent)
         assert source.descriptions == ("water", "percent")
         assert source.nodata == 255
         assert source.colormap(1)[1] == (31, 120, 180, 255)
     store.write_label(cells[0], mask)
-    assert store.read_percent(cells[0]) is None
+    with rasterio.open(path) as source:
+        assert source.descriptions == ("water",)
 
 
 @pytest.mark.parametrize(

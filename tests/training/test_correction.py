@@ -9,7 +9,7 @@ import pytest
 from small_water import DEEP, DESERT, FOREST, TURBID, WET_SOIL, scene, spectrum
 
 from water_gee.errors import LabelError
-from water_gee.training import correction, dense
+from water_gee.training import checkpoint, correction, dense
 from water_gee.training.correction import EvidenceMethod
 from water_gee.training.evidence import LIMIT, weigh
 from water_gee.training.methods import Tile
@@ -435,7 +435,8 @@ class Counter(Opinion):
         return [np.array(self.taught)]
 
     def restore(self, state):
-        self.taught = float(state[0])
+        (taught,) = state
+        self.taught = float(taught)
 
 
 def test_a_correction_killed_in_any_round_goes_on_as_if_it_had_not_been(monkeypatch, tmp_path):
@@ -460,6 +461,10 @@ def test_a_correction_killed_in_any_round_goes_on_as_if_it_had_not_been(monkeypa
         assert learned(path, 1000) == whole
     done = learned(tmp_path / "whole", 0)  # nothing is left to learn
     assert done == whole
+    rows = [{"changed": 1.0}]
+    odd = checkpoint.Standing(rows, [np.array(1.0)] * 3, [], 0, 0.0)
+    checkpoint.save(tmp_path / "odd", "key", odd)
+    assert learned(tmp_path / "odd", 1000) == whole, "of other networks"
 
 
 def test_of_few_pixels_networks_learn_in_fewer_steps(liars, monkeypatch):
@@ -491,8 +496,8 @@ def test_a_pond_too_small_to_be_shared_is_learned_by_one_network(liars):
     pond = Tile("a", spectrum(cover, (FOREST, DEEP), noise=0.002), cover.astype(np.uint8))
     prepared([pond])
     assert len(liars) == 1
-    network = prepared([season(pond)])._juries[1]  # it judges what it learned from
-    assert network.always == network.once == correction.ONCE_NETWORK
+    network = prepared([season(pond)])._juries[1]
+    assert network.credit == (0, 0), "it judges what it learned from"
 
 
 def test_networks_learn_from_so_many_tiles_and_judge_the_others_together(liars, monkeypatch):

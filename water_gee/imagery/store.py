@@ -43,6 +43,8 @@ LAND, WATER, NOT_OBSERVED = 0, 1, raster.NOT_OBSERVED
 """The codes of masks, labels and maps."""
 
 LABEL_BANDS = ("water", "percent")
+"""The codes, and how likely water is, which not every label says."""
+
 COLORS = {LAND: (222, 214, 196, 255), WATER: (31, 120, 180, 255), NOT_OBSERVED: (0, 0, 0, 0)}
 """How viewers show the codes."""
 
@@ -205,18 +207,6 @@ class TileStore:
             RasterError: No such label, or its file is broken.
         """
         return np.asarray(self._read(folder, cell, 1, 2)[0], dtype=np.uint8)
-
-    def read_percent(self, cell: Cell | str, folder: str = LABELS) -> ByteArray | None:
-        """How likely a label is water: `uint8 (row, col)`, 0 to 100, 255 where it says nothing.
-
-        Returns:
-            None where the label was written without it.
-
-        Raises:
-            RasterError: No such label, or its file is broken.
-        """
-        bands = self._read(folder, cell, 1, 2)
-        return np.asarray(bands[1], dtype=np.uint8) if len(bands) == 2 else None
 
     def read_evidence(self, cell: Cell | str) -> dict[str, FloatArray]:
         """What else is known of a cell's pixels, by the names of `recipe.EVIDENCE`.

@@ -44,7 +44,7 @@ BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 
 MOST_TILES = 64
-"""Tiles the networks learn from, about 10 MB each; the others only get labels from them."""
+"""Tiles the networks learn from, about 17 MB each; the others only get labels from them."""
 
 BLOCKS = (128, 64, 32)
 """Pixels a side of the blocks that the two networks learn from by turns; the first size with which
@@ -73,9 +73,9 @@ TRUST = 1.5
 ONCE_ELSEWHERE, ALWAYS_ELSEWHERE = (0.0, 0.0), (10.0, 4.0)
 ONCE_NETWORK, ALWAYS_NETWORK = (0.25, 0.75), (1.25, 2.5)
 """What part of the log-odds of both kinds of networks is believed, and at most, where the QA label
-is one observation's and where it is a season's; one network that judges what it learned from is
-believed no more of a season. What the QA bit mistakes once it mistakes for what the pixel looks
-like: a network mistakes it too, and so, less, one that learned from corrections."""
+is one observation's and where it is a season's, as far as networks of the QA labels are right
+(without any, as of one observation). What the QA bit mistakes once it mistakes for what the pixel
+looks like: a network mistakes it too, and so, less, one that learned from corrections."""
 
 SURE_ALONE = 2.0
 """Log-odds of the witnesses that know nothing of the QA bit, from which these judge the networks of
@@ -104,7 +104,7 @@ SURE = 1.5
 """Log-odds from which they are."""
 
 DOUBTFUL = 0.15
-"""Share of undecided pixels, or of those on which network and witnesses disagree, from which a
+"""Share of undecided pixels, or of those on which networks and witnesses disagree, from which a
 tile's correction is not to be trusted."""
 
 _KINDS = (*evidence.WITNESSES, "elsewhere", "network")
@@ -175,8 +175,8 @@ class _Jury:
             half: From which half each pixel is; None for a tile that none learned from, of which
                 all are asked.
         """
-        heard = np.array([self.once, [max(self.credit) * each for each in self.always]])
-        if not (self.networks and heard.any()):
+        heard = any(self.once) or (any(self.credit) and often.any())
+        if not (self.networks and heard):
             return np.zeros(start.water.shape, np.float32)
         each = np.stack([_log_odds(network.probability(start)) for network in self.networks])
         if half is None or len(each) == 1:
@@ -337,10 +337,9 @@ def _juries(learned: Sequence[_Learned], seed: int, *, halves: bool) -> tuple[_J
     count = 2 * NETWORKS if halves else 1
     first, then = _fitting(ELSEWHERE_STEPS, pixels), _fitting(STEPS, pixels)
     of_qa = made(2 * ELSEWHERE_NETWORKS, first, count) if known else []
-    always = ALWAYS_NETWORK if halves else ONCE_NETWORK
     return (
         _Jury(of_qa, first if known else (), ONCE_ELSEWHERE, ALWAYS_ELSEWHERE),
-        _Jury(made(count, then, 0), then, ONCE_NETWORK, always),
+        _Jury(made(count, then, 0), then, ONCE_NETWORK, ALWAYS_NETWORK),
     )
 
 
@@ -369,6 +368,7 @@ def _credit(learned: Sequence[_Learned], said: Sequence[FloatArray]) -> tuple[fl
 
 
 def _credited(word: FloatArray, credit: tuple[float, float]) -> FloatArray:
+    """What `_Jury.say` gives with this credit, of what it gave with all of it, for `once` 0."""
     for_water, for_land = credit
     return np.asarray(word * np.where(word > 0, for_water, for_land), np.float32)
 
