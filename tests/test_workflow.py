@@ -13,8 +13,8 @@ import pytest
 from water_gee import session, workflow
 from water_gee.errors import RasterError, RecipeError, SessionError
 from water_gee.imagery import scenes as landsat
+from water_gee.imagery.manifest import TileRow
 from water_gee.imagery.recipe import Recipe
-from water_gee.imagery.store import TileRow
 
 BOX = (149.05, -35.35, 149.20, -35.25)
 ALL = ("download", "labels", "train", "map", "deploy", "report")

@@ -6,7 +6,8 @@
       RecipeError (ValueError)           RecipeMismatchError
       RasterError (OSError)              WriteFailedError; a file that is no raster, or lacks a band
       SessionError (OSError)             no catalogue, no service, no account
-      DownloadError (OSError)            QuotaError, TileFailedError, EmptySeasonError
+      DownloadError (OSError)            QuotaError, TileFailedError, EmptySeasonError,
+                                         TruncatedError
       StoreError (OSError)               a tile store that cannot be read or written
       LabelError (ValueError)            UnknownSensorError, UnknownQaBitError
       TrainingError (ValueError)         too few samples, one class only
@@ -17,7 +18,7 @@
       ClusterError (OSError)             no Dask scheduler, or workers that cannot do the work
       EmulatorError                      AssetNotFoundError, IngestError, ServiceError
       MissingExtraError (ImportError)
-    WaterGeeWarning (UserWarning)        EmptyTileWarning, FewCellsWarning
+    WaterGeeWarning (UserWarning)        EmptyTileWarning, FewCellsWarning, NetworkMountWarning
 
 Each class also inherits the built-in it refines, makes its message from facts, and keeps those
 facts as attributes. The command line prints the message of a `WaterGeeError` as its one line.
@@ -109,6 +110,10 @@ class TileFailedError(DownloadError):
             f"{len(failures)} of {total} tiles failed, the first {first}: {why}; "
             "the others are kept, the same call goes on from here"
         )
+
+
+class TruncatedError(DownloadError):
+    """An answer that ended early."""
 
 
 class EmptySeasonError(DownloadError):
@@ -293,3 +298,7 @@ class EmptyTileWarning(WaterGeeWarning):
 
 class FewCellsWarning(WaterGeeWarning):
     """Fewer than four cells: validation splits by blocks inside cells instead of by cell."""
+
+
+class NetworkMountWarning(WaterGeeWarning):
+    """A tile store on a network mount."""

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -18,15 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NETWORK = re.compile(
+    r"nfs\d?|cifs|smb\w*|afs|9p|ncpfs|lustre|gpfs|beegfs\w*|ceph|glusterfs|orangefs|"
+    r"fuse\.(sshfs|gcsfuse|s3fs|rclone|glusterfs|ceph\S*|davfs|blobfuse\S*|goofys)|davfs"
+)
+"""File systems, as Linux calls them, whose files several machines see."""
+
+_MOUNTS = Path("/proc/self/mounts")
+
 _NEARLY_NOTHING = 1 << 20
 """Bytes; a disk with less free than this is called full when a write to it fails."""
 
 
 @contextlib.contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
+def atomic(path: Path | str, *, sync_folder: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`; at the end, sync that file and rename it to `path`.
 
-    On an error, or a kill, `path` stays what it was.
+    On an error, or a kill, `path` stays what it was. Without `sync_folder` the new name may be
+    lost with the power, until somebody syncs the folder.
 
     Raises:
         RasterError: The disk is full, or the folder cannot be written.
@@ -35,7 +45,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
     temporary = temporary_name(target)
     try:
         yield temporary
-        publish(temporary, target)
+        publish(temporary, target, sync_folder=sync_folder)
     except OSError as error:
         if isinstance(error, WaterGeeError):
             raise
@@ -50,11 +60,12 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
 
 
-def publish(temporary: Path, target: Path) -> None:
+def publish(temporary: Path, target: Path, *, sync_folder: bool = True) -> None:
     """Sync a finished file and give it its name."""
     sync(temporary)
     temporary.replace(target)
-    sync(target.parent)
+    if sync_folder:
+        sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -75,14 +86,41 @@ def locked(path: Path) -> Iterator[bool]:
         yield True
 
 
-def write_bytes(path: Path | str, data: bytes | memoryview) -> None:
+def write_bytes(path: Path | str, data: bytes | memoryview, *, sync_folder: bool = True) -> None:
     """Write a file as `atomic` does.
+
+    Args:
+        path: Its folder must exist.
+        data: What it is to hold.
+        sync_folder: Whether to wait until its name is on the disk, too; who writes many files
+            into a folder calls `sync` for the folder once.
 
     Raises:
         RasterError: The disk is full, or the folder cannot be written.
     """
-    with atomic(path) as temporary:
+    with atomic(path, sync_folder=sync_folder) as temporary:
         temporary.write_bytes(data)
+
+
+def network_mount(path: Path) -> str | None:
+    """The kind of network file system that a path lies on, such as `nfs4`; None: a local one.
+
+    Only Linux says; elsewhere every path counts as local.
+    """
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    place = path.resolve()
+    kinds: dict[Path, str] = {}
+    for line in lines:
+        _, mount, kind, *_ = line.split(" ")
+        # Blanks are written as \040; of two mounts on one folder the later one is seen.
+        folder = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), mount))
+        if place.is_relative_to(folder):
+            kinds[folder] = kind
+    kind = kinds[max(kinds, key=lambda folder: len(folder.parts))] if kinds else ""
+    return kind if _NETWORK.fullmatch(kind) else None
 
 
 def remove_leftovers(folder: Path) -> None:

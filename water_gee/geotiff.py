@@ -259,9 +259,28 @@ def write(
     Raises:
         RasterError: Disk full, folder missing or read-only; nothing is left behind.
     """
-    output = Output(Path(path), str(values.dtype), nodata, tuple(names), tags or {}, colormap)
+    with packed(
+        values, grid, nodata=nodata, names=names, tags=tags, colormap=colormap, profile=profile
+    ) as data:
+        write_bytes(path, data)
+
+
+@contextlib.contextmanager
+def packed(
+    values: Array,
+    grid: Grid,
+    *,
+    nodata: float | None,
+    names: Sequence[str],
+    tags: Mapping[str, str] | None = None,
+    colormap: Colormap | None = None,
+    profile: Profile | None = None,
+) -> Iterator[memoryview]:
+    """Give the bytes of the GeoTIFF that `write` would write, until the block ends."""
+    name = Path("the packed raster")
+    output = Output(name, str(values.dtype), nodata, tuple(names), tags or {}, colormap)
     with _in_memory(values, grid, output, profile or Profile()) as memory:
-        write_bytes(path, memory.getbuffer())
+        yield memory.getbuffer()
 
 
 def write_cog(

@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from water_gee.errors import SessionError
+from water_gee.transport import Transport
+from water_gee.transport import within as within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,9 +226,9 @@ def _google(project: str, high_volume: bool, url: str | None = None) -> Session:
 
     volume = data.HIGH_VOLUME_API_BASE_URL if high_volume else data.DEFAULT_CLOUD_API_BASE_URL
     address = url or volume
+    transport = Transport(DEADLINE_SECONDS)
     with talking(address):
-        ee.Initialize(project=project or None, url=address)
-    data.setDeadline(DEADLINE_SECONDS * 1000)
+        ee.Initialize(project=project or None, url=address, http_transport=transport)
     return Session(address, project)
 
 
@@ -234,7 +236,7 @@ def _initialize(url: str, project: str) -> None:
     """Point the client at a server that knows no accounts."""
     import ee
     import requests
-    from ee import data, deprecation
+    from ee import deprecation
     from google.auth import credentials
 
     # The client would retry an address where nobody answers for a minute.
@@ -254,8 +256,12 @@ def _initialize(url: str, project: str) -> None:
     known.setdefault("_", None)
     anonymous: Any = credentials.AnonymousCredentials
     with talking(url):
-        ee.Initialize(credentials=anonymous(), url=url, project=project)
-    data.setDeadline(DEADLINE_SECONDS * 1000)
+        ee.Initialize(
+            credentials=anonymous(),
+            url=url,
+            project=project,
+            http_transport=Transport(DEADLINE_SECONDS),
+        )
 
 
 class _Lists:

@@ -29,7 +29,7 @@ from water_gee.errors import (
     SessionError,
     TileFailedError,
 )
-from water_gee.imagery import composite, download, evidence, request
+from water_gee.imagery import composite, download, evidence, request, retries
 from water_gee.imagery.download import download_tiles
 from water_gee.imagery.grid import Cell, Lattice, cell_from_id
 from water_gee.imagery.recipe import Recipe
@@ -45,7 +45,7 @@ CELLS = 6
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr(download, "WAIT", tenacity.wait_random(0, 0.01))
+    monkeypatch.setattr(retries, "WAIT", tenacity.wait_random(0, 0.01))
 
 
 @pytest.fixture(autouse=True)
@@ -303,11 +303,11 @@ def test_a_tile_that_fails_does_not_take_the_others_with_it(service, tmp_path):
     def refuse(body):
         transform = body["grid"]["affineTransform"]
         if (transform["translateX"], transform["translateY"]) == (bad.affine.c, bad.affine.f):
-            raise RefusalError(400, "Computation timed out.")
+            raise RefusalError(400, "Image.select: no band 'B9'.")
         return whole(body)
 
     service.pixels = refuse
-    with pytest.raises(TileFailedError, match=r"1 of 6 tiles failed.*timed out") as caught:
+    with pytest.raises(TileFailedError, match=r"1 of 6 tiles failed.*no band 'B9'") as caught:
         get(tmp_path)
     assert list(caught.value.failures) == [bad.id]
     assert service.count("image:computePixels") == CELLS  # a 400 is not tried again
@@ -355,7 +355,9 @@ def test_a_quota_that_stays_used_up_stops_and_says_what_is_kept(service, tmp_pat
         get(tmp_path, threads=1)
 
 
-def test_a_server_that_goes_away_stops_the_run_in_one_line(service, tmp_path):
+def test_a_server_that_stays_away_stops_the_run_in_one_line(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(retries, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "PROBE_SECONDS", 0.05)
     counter = []
 
     def gone(body):
@@ -394,7 +396,7 @@ def test_a_full_disk_stops_the_run_in_one_line(service, tmp_path, monkeypatch):
     with pytest.raises(RasterError, match="the disk is full; free some space and run the same"):
         get(tmp_path)
     monkeypatch.undo()
-    monkeypatch.setattr(download, "WAIT", tenacity.wait_none())
+    monkeypatch.setattr(retries, "WAIT", tenacity.wait_none())
     assert len(get(tmp_path).cells()) == CELLS
 
 

@@ -237,7 +237,7 @@ def test_a_tile_whose_file_was_removed_is_not_there(store, cells):
 
 def test_a_tile_whose_row_is_missing_is_not_there(store, cells, monkeypatch):
     """A kill between the files and the row loses the tile, not the store."""
-    monkeypatch.setattr(store, "_manifest", sqlite3.connect(":memory:"))
+    monkeypatch.setattr(store.manifest, "_connection", sqlite3.connect(":memory:"))
     with pytest.raises(StoreError, match="cannot be used"):
         store.write_tile(cells[0], *tile(1))
     with TileStore.open(store.path) as again:

@@ -165,7 +165,7 @@ def test_a_season_without_scenes_says_so(trained, tiny_catalog, box, tmp_path):
 
 def test_windows_of_one_request_stay_under_the_limit():
     """518 x 518 pixels of nine float bands."""
-    from water_gee.imagery.download import MAX_REQUEST_BYTES
+    from water_gee.imagery.request import MAX_REQUEST_BYTES
     from water_gee.mapping.predict import WINDOW
 
     assert (WINDOW + 2 * 3) ** 2 * (len(RECIPE.features) + 1) * 4 < MAX_REQUEST_BYTES

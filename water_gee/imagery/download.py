@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import itertools
+import os
+import queue
 import threading
 import time
 import warnings
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tenacity
-from tqdm.auto import tqdm
+import shapely
 
 from water_gee import session
 from water_gee.errors import (
@@ -25,40 +25,40 @@ from water_gee.errors import (
     TileFailedError,
     WaterGeeError,
 )
+from water_gee.imagery import retries
 from water_gee.imagery.aoi import read_aoi
-from water_gee.imagery.grid import cells_for
+from water_gee.imagery.claims import Presence
+from water_gee.imagery.grid import cells_for, count_cells
+from water_gee.imagery.manifest import NAME
+from water_gee.imagery.pace import Pace
+from water_gee.imagery.progress import LOG, Bar, logging_to
 from water_gee.imagery.recipe import Recipe
-from water_gee.imagery.request import MAX_REQUEST_BYTES as MAX_REQUEST_BYTES
-from water_gee.imagery.request import check_size, request_tile
-from water_gee.imagery.request import request_pixels as request_pixels
+from water_gee.imagery.request import Cut, check_size, request_tile
+from water_gee.imagery.retries import Asker, attempts, own_retries
 from water_gee.imagery.store import TileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from water_gee.imagery.grid import Cell
-    from water_gee.imagery.store import TileRow
-
-LOG = logging.getLogger("water_gee")
+    from water_gee.imagery.manifest import TileRow
 
 DEFAULT_STORE = "./water_gee_tiles"
 
 MAX_THREADS = 40
 """Requests at once: https://developers.google.com/earth-engine/guides/usage."""
 
-ATTEMPTS = 6
-"""Requests for one tile, the first among them."""
+_BESIDE = 8
+"""Threads beside those that ask: tiles being unpacked and written, or waiting to be asked again."""
 
-WAIT = tenacity.wait_random_exponential(multiplier=1, max=60)
-"""Seconds before the next: at random up to 1, 2, 4 ... 60, so that threads do not return as one."""
+_CLAIMED = 64
+"""Cells claimed at once, when the last ones are in hand."""
 
-_TRANSIENT = {408, 429, 500, 502, 503, 504}
-"""HTTP statuses that pass; 400, 401, 403, 404 do not, and 501 means never."""
+_OTHERS_SECONDS = 1.0
+"""Between two looks at what other processes are fetching."""
 
 _ALIKE = 8
 """So many first tiles that fail, and none that succeeds, fail for a reason common to all."""
-
-_LOG_BYTES = 5_000_000
 
 
 def download_tiles(
@@ -66,7 +66,7 @@ def download_tiles(
     store: Path | str = DEFAULT_STORE,
     recipe: Recipe | None = None,
     *,
-    threads: int = 8,
+    threads: int = MAX_THREADS,
     years: int | Iterable[int] | None = None,
     progress: bool = True,
 ) -> TileStore:
@@ -83,7 +83,7 @@ def download_tiles(
         aoi: An area, as `aoi.read_aoi` takes it.
         store: The folder for the tiles.
         recipe: What to map; that of the store if there is one, else `Recipe()`.
-        threads: Requests at once, at most 40.
+        threads: Requests at once, at most; how many pay is found out while it runs.
         years: Other years than the recipe's.
         progress: Whether to show a progress bar.
 
@@ -108,35 +108,51 @@ def download_tiles(
     check_size(wanted)
     tiles = TileStore.open(store, wanted, create=True)
     try:
-        with _logging(tiles.path):
-            _fill(tiles, area, threads, progress)
+        with logging_to(tiles.path):
+            fill(tiles, area, threads, progress)
     except BaseException:
         tiles.close()
         raise
     return tiles
 
 
-def _fill(tiles: TileStore, area: Any, threads: int, progress: bool) -> None:
-    cells = list(cells_for(area, tiles.recipe))
-    if not cells:
-        raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
-    there = {row.cell for row in tiles.rows()}
+def fill(
+    tiles: TileStore,
+    area: Any,
+    threads: int = MAX_THREADS,
+    progress: bool = True,
+    *,
+    only: Sequence[Cell] | None = None,
+) -> None:
+    """Bring the tiles of an area that are not there; see `download_tiles`.
+
+    Args:
+        tiles: Where to.
+        area: A polygon, EPSG:4326.
+        threads: Requests at once, at most.
+        progress: Whether to show a progress bar.
+        only: Nothing but these of its tiles.
+    """
+    recipe = tiles.recipe
     sensors: dict[str, str] = {}
-    if tiles.recipe.composite == "scene":
-        with own_retries():
-            cells, sensors = _of_scenes(cells, tiles.recipe, area)
-    missing = [cell for cell in cells if cell.id not in there]
-    LOG.info("%d tiles, %d there: %s", len(cells), len(cells) - len(missing), tiles.recipe)
-    if missing:
-        with own_retries():
-            if not sensors:
-                check_season(tiles.recipe, area)
-            _Download(tiles, threads, progress, len(cells), sensors).run(missing)
-    asked = {cell.id for cell in cells}
-    if all(row.state == "empty" for row in tiles.rows() if row.cell in asked):
-        line = f"{tiles.path}: not one pixel was observed in {len(cells)} tiles, for clouds or fill"
+    with own_retries():
+        cells: Iterable[Cell] = only or cells_for(area, recipe)
+        total = len(only) if only else count_cells(area, recipe)
+        if not total:
+            raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
+        if recipe.composite == "scene":
+            places = list({cell.place: cell for cell in cells}.values())
+            pairs, sensors = _of_scenes(places, recipe, area)
+            wanted = {cell.id for cell in only} if only else None
+            cells = [cell for cell in pairs if wanted is None or cell.id in wanted]
+            total = len(cells)
+        LOG.info("%d tiles: %s", total, recipe)
+        with Presence(tiles.manifest, shapely.to_wkb(area), total) as presence:
+            found = _Download(tiles, presence, area, sensors, threads).run(cells, total, progress)
+    if not found:
+        line = f"{tiles.path}: not one pixel was observed in {total} tiles, for clouds or fill"
         LOG.warning(line)
-        warnings.warn(f"{line}; widen months, years or sensors", EmptyTileWarning, stacklevel=3)
+        warnings.warn(f"{line}; widen months, years or sensors", EmptyTileWarning, stacklevel=4)
 
 
 def _of_scenes(
@@ -159,7 +175,7 @@ def _of_scenes(
 def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None) -> Recipe:
     """The recipe given, or the store's, or the default; with the years given."""
     if recipe is None:
-        if (path / "manifest.sqlite").is_file():
+        if (path / NAME).is_file():
             with TileStore.open(path) as there:
                 recipe = there.recipe
         else:
@@ -203,64 +219,6 @@ def _list(numbers: Iterable[int]) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
-# ---------------------------------------------------------------------------------- retries
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later."""
-    status = session.http_status(error)
-    if status is not None:
-        return status in _TRANSIENT
-    # With a server of our own that has ended there is no later.
-    return session.is_gone(error) and session.alive()
-
-
-def attempts(
-    request: Callable[[], Any], stop: threading.Event | None = None, what: str = ""
-) -> Any:
-    """Call the service until it answers, or gives a reason that does not pass.
-
-    Raises:
-        SessionError: Nobody answers after all attempts, or the account is refused.
-        DownloadError: The service did not end within the session's deadline, attempt after attempt.
-        Exception: What the client raises for anything else.
-    """
-    event = stop if stop is not None else threading.Event()
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_when_event_set(event),
-        wait=WAIT,
-        sleep=tenacity.sleep_using_event(event),
-        retry=tenacity.retry_if_exception(_passes),
-        before_sleep=lambda state: LOG.warning(
-            "%s attempt %d: %s", what, state.attempt_number, _reason(state)
-        ),
-        reraise=True,
-    )
-    with session.talking():
-        try:
-            return retrying(request)
-        except TimeoutError as error:
-            raise DownloadError(f"no answer in time, {ATTEMPTS} times: {error}") from error
-
-
-def _reason(state: tenacity.RetryCallState) -> str:
-    error = state.outcome.exception() if state.outcome is not None else None
-    return f"HTTP {session.http_status(error)}: {error}" if error is not None else ""
-
-
-@contextlib.contextmanager
-def own_retries() -> Iterator[None]:
-    """Switch the client's own retries off: it hides five of 429 and 5xx inside each attempt."""
-    from ee import data
-
-    before = data._get_state().max_retries
-    data.setMaxRetries(0)
-    try:
-        yield
-    finally:
-        data.setMaxRetries(before)
-
-
 # ---------------------------------------------------------------------------------- all tiles
 
 
@@ -269,91 +227,141 @@ class _Download:
     """One run of the thread pool."""
 
     store: TileStore
-    threads: int
-    progress: bool
-    total: int
+    presence: Presence
+    area: Any
     sensors: Mapping[str, str]
+    threads: int
     image: Any = None
+    cut: Cut = field(default_factory=Cut)
+    stop: threading.Event = field(default_factory=threading.Event)
+    pace: Pace = field(init=False)
+    asker: Asker = field(init=False)
+    writers: threading.Semaphore = field(init=False)
+    failures: dict[str, str] = field(default_factory=dict)
+    fetched: int = 0
+    seen: bool = False
 
-    def run(self, cells: Sequence[Cell]) -> None:
-        """Fetch tiles; see `download_tiles` for what it raises."""
-        from water_gee.imagery import composite
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.threads)
+        self.asker = Asker(self.pace, self.stop)
+        # More at once would only hold more pixels in memory.
+        self.writers = threading.Semaphore(max(2, os.cpu_count() or 2))
 
-        if not self.sensors:
-            self.image = composite.request_image(self.store.recipe, evidence=True)
-        stop = threading.Event()
-        failures: dict[str, str] = {}
-        bar = tqdm(
-            total=self.total,
-            initial=self.total - len(cells),
-            desc="tiles",
-            unit="tile",
-            disable=not self.progress,
-        )
-        pool = ThreadPoolExecutor(self.threads, "water_gee-download")
+    def run(self, cells: Iterable[Cell], total: int, progress: bool) -> bool:
+        """Fetch tiles; see `download_tiles` for what it raises.
+
+        Returns:
+            Whether one of them, there or fetched, has an observed pixel.
+        """
+        pool = ThreadPoolExecutor(self.threads + _BESIDE, "water_gee-download")
+        bar = Bar(total, progress, lambda: (self.asker.retried, self.pace.level))
         try:
             with bar:
-                self._collect(pool, cells, stop, failures, bar)
+                self._collect(pool, self._mine(cells, bar), bar)
         except KeyboardInterrupt:
             # Requests in hand end and are kept; those that wait for another attempt give up.
-            stop.set()
+            self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             line = f"stopped: {self._kept()}"
             LOG.warning(line)
             raise KeyboardInterrupt(line) from None
         finally:
-            stop.set()
+            self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-        if failures:
-            LOG.error("%d tiles failed: %s", len(failures), failures)
-            raise TileFailedError(failures, self.total)
+        if self.failures:
+            LOG.error("%d tiles failed", len(self.failures))
+            raise TileFailedError(self.failures, total)
+        return self.seen
 
-    def _collect(
-        self,
-        pool: ThreadPoolExecutor,
-        cells: Sequence[Cell],
-        stop: threading.Event,
-        failures: dict[str, str],
-        bar: tqdm[Any],
-    ) -> None:
-        """Keep the pool busy and gather results, a few tiles ahead of the threads."""
+    def _mine(self, cells: Iterable[Cell], bar: Bar) -> Iterator[Cell]:
+        """The cells that are not there and that no other process fetches, claimed a few at once."""
+        others: list[Cell] = []
+        source = iter(cells)
+        asked = False
+        while batch := list(itertools.islice(source, _CLAIMED)):
+            mine = self._claim(batch, bar, others)
+            if mine and not asked:
+                self._prepare()
+                asked = True
+            yield from mine
+        while others:
+            time.sleep(_OTHERS_SECONDS)
+            batch, others = others, []
+            yield from self._claim(batch, bar, others)
+
+    def _claim(self, batch: Sequence[Cell], bar: Bar, others: list[Cell]) -> list[Cell]:
+        by_id = {cell.id: cell for cell in batch}
+        claim = self.presence.claim(list(by_id))
+        gone = [cell for cell in claim.there if not self.store.has_tile(cell)]
+        mine = claim.mine
+        if gone:
+            again = self.presence.claim(gone, gone)
+            mine = mine + again.mine
+            others.extend(by_id[cell] for cell in again.others)
+        bar.skip(len(claim.there) - len(gone))
+        self.seen |= any(state == "done" for cell, state in claim.there.items() if cell not in gone)
+        others.extend(by_id[cell] for cell in claim.others)
+        return [by_id[cell] for cell in mine]
+
+    def _prepare(self) -> None:
+        """Ask, before the first tile, whether there are images; none is asked for without need."""
+        from water_gee.imagery import composite
+
+        if not self.sensors:
+            check_season(self.store.recipe, self.area)
+            self.image = composite.request_image(self.store.recipe, evidence=True)
+
+    def _collect(self, pool: ThreadPoolExecutor, cells: Iterator[Cell], bar: Bar) -> None:
+        """Keep every thread busy, and gather results as they come."""
+        finished: queue.SimpleQueue[Future[TileRow]] = queue.SimpleQueue()
         waiting: dict[Future[TileRow], Cell] = {}
-        queue = iter(cells)
-        done = 0
-        for cell in queue:
-            waiting[pool.submit(self._fetch, cell, stop)] = cell
-            if len(waiting) == 2 * self.threads:
-                break
-        while waiting:
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                cell = waiting.pop(future)
-                error = future.exception()
-                if error is None:
-                    done += 1
-                    bar.update()
-                else:
-                    failures[cell.id] = " ".join(str(error).split())
-                    self._give_up(error, failures, done, len(cells))
-                following = next(queue, None)
-                if following is not None:
-                    waiting[pool.submit(self._fetch, following, stop)] = following
+        while True:
+            room = self.threads + _BESIDE - len(waiting)
+            for cell in itertools.islice(cells, room):
+                future = pool.submit(self._fetch, cell)
+                waiting[future] = cell
+                future.add_done_callback(finished.put)
+            if not waiting:
+                return
+            try:
+                future = finished.get(timeout=1.0)
+            except queue.Empty:
+                bar.refresh()
+            else:
+                self._take(future, waiting.pop(future), bar)
 
-    def _fetch(self, cell: Cell, stop: threading.Event) -> TileRow:
+    def _take(self, future: Future[TileRow], cell: Cell, bar: Bar) -> None:
+        error = future.exception()
+        if error is None:
+            row = future.result()
+            self.fetched += 1
+            self.seen |= row.state == "done"
+            bar.add(row.bytes or 0)
+        elif not isinstance(error, retries.Stopped):
+            self.failures[cell.id] = " ".join(str(error).split())
+            self._give_up(error)
+            self.store.manifest.put_failure(cell.id, self.failures[cell.id])
+            LOG.error("%s: %s", cell.id, self.failures[cell.id], extra={"facts": {"cell": cell.id}})
+
+    def _fetch(self, cell: Cell) -> TileRow:
         """Request and write one tile, in a thread."""
         began = time.monotonic()
         recipe, sensor = self.store.recipe, self.sensors.get(cell.scene)
-        tile = attempts(lambda: request_tile(cell, recipe, self.image, sensor), stop, cell.id)
-        row = self.store.write_tile(cell, tile.features, tile.mask, tile.evidence)
+        tile = request_tile(cell, recipe, self.image, sensor, asker=self.asker, cut=self.cut)
+        with self.writers:
+            row = self.store.write_tile(
+                *(cell, tile.features, tile.mask, tile.evidence),
+                attempts=tile.attempts,
+                seconds=time.monotonic() - began,
+                order=self.presence.order,
+            )
         LOG.info(
-            "%s %s: %d water of %d observed, %.1f s",
-            *(cell.id, row.state, row.water, row.valid, time.monotonic() - began),
+            *("%s %s: %d water of %d observed", row.cell, row.state, row.water, row.valid),
+            extra={"facts": asdict(row)},
         )
         return row
 
-    def _give_up(
-        self, error: BaseException, failures: dict[str, str], done: int, asked: int
-    ) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """Stop for what would fail every other tile as well.
 
         Raises:
@@ -367,35 +375,19 @@ class _Download:
         kept = self._kept()
         if session.http_status(error) == 429:
             raise QuotaError(
-                f"the service still says after {ATTEMPTS} attempts: {error}; {kept}; wait, use "
-                "fewer `threads`, or look at the project's quota"
+                f"the service still says after {retries.ATTEMPTS} attempts: {error}; {kept}; wait, "
+                "use fewer `threads`, or look at the project's quota"
             ) from error
-        if not done and len(failures) >= min(_ALIKE, asked) and len(set(failures.values())) == 1:
+        failures = self.failures
+        if self.fetched or len(failures) < min(_ALIKE, self.presence.cells):
+            return
+        if len(set(failures.values())) == 1:
             dem = self.store.recipe.dem
             about = f"; name another `dem` in the recipe, or None: elevation 0; {kept}"
             hint = about if dem is not None and dem in str(error) else f"; {kept}"
             raise DownloadError(f"the service refuses every tile: {error}{hint}") from error
 
     def _kept(self) -> str:
-        kept = len(self.store.rows())
+        counts = self.store.manifest.counts()
+        kept = counts["done"] + counts["empty"]
         return f"{kept} tiles are in {self.store.path}, the same call goes on from there"
-
-
-@contextlib.contextmanager
-def _logging(folder: Path) -> Iterator[None]:
-    """Log into the store; the handler lets several processes write and rotate one file."""
-    from concurrent_log_handler import ConcurrentRotatingFileHandler
-
-    handler = ConcurrentRotatingFileHandler(
-        folder / "water_gee.log", maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8"
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
-    level = LOG.level
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        LOG.removeHandler(handler)
-        LOG.setLevel(level)
-        handler.close()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+import re
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
 
-from water_gee.errors import DownloadError
+from water_gee import session
+from water_gee.errors import DownloadError, TruncatedError
+from water_gee.imagery.retries import Asker
 from water_gee.imagery.store import NOT_OBSERVED
-from water_gee.windows import Grid
+from water_gee.windows import Grid, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +31,19 @@ MAX_REQUEST_BYTES = 48 * 1024 * 1024
 MAX_REQUESTS = 4
 """Requests of that size that features and label of a tile may take; a default cell in pixels of
 10 m, 1503 a side, takes half of that. Larger tiles fill the memory of a training run by threes."""
+
+
+_NPY = b"\x93NUMPY"
+
+LEAST_SIDE = 16
+"""Pixels; a request for less is not quartered any more."""
+
+_TOO_MUCH = re.compile(
+    r"memory limit exceeded|total request size|computation timed out|"
+    r"pixel grid dimensions .* must be less",
+    re.IGNORECASE,
+)
+"""What the service says of a request that smaller ones may stand for."""
 
 
 def check_size(recipe: Recipe) -> None:
@@ -58,29 +75,60 @@ class TilePixels:
         mask: The QA label, `uint8 (row, col)`: 0 land, 1 water, 255 not observed.
         evidence: `recipe.EVIDENCE`, each `float32 (row, col)`, NaN where nothing is known; a band
             without any value is left out.
+        attempts: Requests that it took.
     """
 
     features: npt.NDArray[np.float32]
     mask: npt.NDArray[np.uint8]
     evidence: dict[str, npt.NDArray[np.float32]]
+    attempts: int
+
+
+@dataclass(slots=True)
+class Cut:
+    """How tiles are cut into requests, which is learned from what the service refuses.
+
+    Attributes:
+        depth: How often a request for a whole tile is quartered before it is sent.
+    """
+
+    depth: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def deeper(self, depth: int) -> None:
+        """Remember that requests cut `depth` times are still too much."""
+        with self._lock:
+            self.depth = max(self.depth, depth + 1)
 
 
 def request_tile(
-    cell: Cell, recipe: Recipe, image: Any = None, sensor: str | None = None
+    cell: Cell,
+    recipe: Recipe,
+    image: Any = None,
+    sensor: str | None = None,
+    *,
+    asker: Asker | None = None,
+    cut: Cut | None = None,
 ) -> TilePixels:
-    """Ask for one tile, once; in several requests, row by row, where it is too large for one.
+    """Ask for one tile; in several requests where it is too large for one.
+
+    A request that needs more memory or time than the service gives to one is repeated as four for
+    its quarters, and these likewise.
 
     Args:
         cell: Which.
         recipe: Of the cell's lattice.
         image: `composite.request_image(recipe, evidence=True)`, where it is at hand.
         sensor: Whose acquisition the cell is of, where it is of one.
+        asker: How to ask; by default one that does not count requests.
+        cut: What is known of how much may be asked for at once.
 
     Returns:
         The tile. What of it lies beyond ±180 or ±90 is not asked for and not observed.
 
     Raises:
         DownloadError: The answer is not what was asked for.
+        Exception: As `Asker.ask` says.
     """
     from water_gee.imagery import composite, evidence
 
@@ -89,34 +137,93 @@ def request_tile(
     scene = (sensor, cell.scene) if sensor is not None else None
     if image is None:
         image = composite.request_image(recipe, evidence=True, scene=scene)
-    strips = [request_pixels(image, names, grid) for grid in _strips(cell, recipe, evidence.BYTES)]
-    pixels = np.concatenate(strips)
+    request = _Request(cell, image, names, asker or Asker(), cut or Cut())
+    strips = [request.pixels(window) for window in _strips(cell, recipe, evidence.BYTES)]
+    pixels = np.concatenate(strips) if len(strips) > 1 else strips[0]
     features = np.full((len(recipe.features), *cell.shape), np.nan, np.float32)
     mask = np.full(cell.shape, NOT_OBSERVED, np.uint8)
     mask[part.slices] = pixels[composite.WATER]
     seen = mask[part.slices] != NOT_OBSERVED
     for band, name in enumerate(recipe.features):
-        features[band][part.slices] = np.where(seen, pixels[name], np.nan)
+        np.copyto(features[band][part.slices], pixels[name], where=seen)
     found = {}
     for name, values in evidence.unpack(pixels, seen, composite.FILL).items():
         found[name] = np.full(cell.shape, np.nan, np.float32)
         found[name][part.slices] = values
-    return TilePixels(features, mask, found)
+    return TilePixels(features, mask, found, request.attempts)
 
 
-def _strips(cell: Cell, recipe: Recipe, beside: int) -> Iterator[Grid]:
-    """The tile's rows, as few requests as its bytes allow, from the north.
+@dataclass(slots=True)
+class _Request:
+    """What is asked for one tile."""
 
-    Corners are the very numbers that the lattice has, not what an affine transform makes of them.
-    """
-    part, (col, row) = cell.on_earth, cell.origin
-    transform, degrees = cell.grid.transform, cell.lattice.degrees
+    cell: Cell
+    image: Any
+    names: tuple[str, ...]
+    asker: Asker
+    cut: Cut
+    attempts: int = 0
+
+    def pixels(self, window: Window, depth: int = 0) -> npt.NDArray[Any]:
+        """A window of the tile, whole or stitched from quarters."""
+        if depth >= self.cut.depth or not _quarters(window):
+            try:
+                found, attempts = self.asker.ask(lambda: self._ask(window), self.cell.id)
+            except Exception as error:
+                if not is_too_much(error) or not _quarters(window):
+                    raise
+                self.attempts += 1
+                self.cut.deeper(depth)
+            else:
+                self.attempts += attempts
+                return found
+        upper_left, upper_right, lower_left, lower_right = (
+            self.pixels(quarter, depth + 1) for quarter in _quarters(window)
+        )
+        rows = (np.hstack((upper_left, upper_right)), np.hstack((lower_left, lower_right)))
+        return np.vstack(rows)
+
+    def _ask(self, window: Window) -> npt.NDArray[Any]:
+        return request_pixels(self.image, self.names, grid_of(self.cell, window))
+
+
+def is_too_much(error: BaseException) -> bool:
+    """Whether the service says that one request asks for more than it gives to one."""
+    return session.http_status(error) in (400, 413) and bool(_TOO_MUCH.search(str(error)))
+
+
+def _quarters(window: Window) -> list[Window]:
+    """A window's quarters, row by row; none where it is too small to be cut."""
+    top, left = window.height // 2, window.width // 2
+    if min(top, left) < LEAST_SIDE:
+        return []
+    bottom, right = window.height - top, window.width - left
+    return [
+        Window(window.row, window.col, top, left),
+        Window(window.row, window.col + left, top, right),
+        Window(window.row + top, window.col, bottom, left),
+        Window(window.row + top, window.col + left, bottom, right),
+    ]
+
+
+def _strips(cell: Cell, recipe: Recipe, beside: int) -> Iterator[Window]:
+    """The tile's rows, as few requests as its bytes allow, from the north."""
+    part = cell.on_earth
     rows = max(1, MAX_REQUEST_BYTES // (part.width * (_label_bytes(recipe) + beside)))
-    west = degrees(col + part.col)
     for first in range(0, part.height, rows):
-        north = degrees(row - part.row - first)
-        corner = Affine(transform.a, 0.0, west, 0.0, transform.e, north)
-        yield Grid(recipe.crs, corner, (min(rows, part.height - first), part.width))
+        yield Window(part.row + first, part.col, min(rows, part.height - first), part.width)
+
+
+def grid_of(cell: Cell, window: Window) -> Grid:
+    """Where the pixels of a part of a tile lie.
+
+    Its corner is the very number that the lattice has, not what an affine transform makes of it.
+    """
+    col, row = cell.origin
+    transform, degrees = cell.grid.transform, cell.lattice.degrees
+    west, north = degrees(col + window.col), degrees(row - window.row)
+    corner = Affine(transform.a, 0.0, west, 0.0, transform.e, north)
+    return Grid(cell.lattice.crs, corner, (window.height, window.width))
 
 
 def request_pixels(image: Any, names: tuple[str, ...], grid: Grid) -> npt.NDArray[Any]:
@@ -157,6 +264,8 @@ def _unpack(answer: bytes, names: tuple[str, ...], shape: tuple[int, int]) -> np
     try:
         pixels: npt.NDArray[Any] = np.load(io.BytesIO(answer))
     except (ValueError, EOFError, OSError) as error:
+        if answer.startswith(_NPY):
+            raise TruncatedError(f"the answer ends after {len(answer)} bytes") from error
         raise DownloadError(f"the answer is no NPY array, it begins {answer[:20]!r}") from error
     if pixels.dtype.names != names or pixels.shape != shape:
         raise DownloadError(

@@ -8,31 +8,28 @@
     STORE/water_gee.log
 
 A file appears under its name when it is whole, so that a kill at any instant loses at most the tile
-in hand. SQLite runs in WAL mode, which needs a local disk.
+in hand. Several processes may fill one store. Its manifest runs in WAL mode on a local disk, and
+with a rollback journal on a network mount.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sqlite3
-import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from water_gee import raster
-from water_gee._version import __version__
-from water_gee.errors import RasterError, StoreError, WaterGeeError
-from water_gee.files import remove_leftovers
+from water_gee.errors import RasterError, StoreError
+from water_gee.files import remove_leftovers, write_bytes
 from water_gee.imagery.grid import Cell, cell_from_id
+from water_gee.imagery.manifest import NAME, Manifest, TileRow, now, refusing
 from water_gee.imagery.recipe import EVIDENCE, Recipe, check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import contextlib
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -52,41 +49,6 @@ IMAGES, MASKS, EVIDENCE_FOLDER, LABELS = "images", "masks", "evidence", "labels"
 
 _FOLDERS = (IMAGES, MASKS, EVIDENCE_FOLDER, LABELS)
 
-State = Literal["done", "empty"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS tiles (
-    cell TEXT PRIMARY KEY,
-    state TEXT NOT NULL CHECK (state IN ('done', 'empty')),
-    water INTEGER NOT NULL,
-    valid INTEGER NOT NULL,
-    pixels INTEGER NOT NULL,
-    written TEXT NOT NULL
-);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class TileRow:
-    """A tile in the manifest.
-
-    Attributes:
-        cell: Its id.
-        state: `done`, or `empty` where not one pixel was observed.
-        water: Pixels with label 1, margin included.
-        valid: Observed pixels, margin included.
-        pixels: All pixels, margin included.
-        written: When, UTC, ISO 8601.
-    """
-
-    cell: str
-    state: State
-    water: int
-    valid: int
-    pixels: int
-    written: str
-
 
 class TileStore:
     """A folder of tiles of one recipe; safe to use from several threads.
@@ -94,13 +56,13 @@ class TileStore:
     Attributes:
         path: The folder.
         recipe: What its tiles were made with.
+        manifest: What is known of its tiles, and of downloads into it.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, manifest: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, recipe: Recipe, manifest: Manifest) -> None:
         self.path = path
         self.recipe = recipe
-        self._manifest = manifest
-        self._lock = threading.Lock()
+        self.manifest = manifest
 
     @classmethod
     def open(
@@ -118,20 +80,18 @@ class TileStore:
             RecipeMismatchError: It was made with another recipe.
         """
         folder = Path(path)
-        database = folder / "manifest.sqlite"
-        if not create and not database.is_file():
+        if not create and not (folder / NAME).is_file():
             raise StoreError(
                 f"no tile store at {folder}; make one with `water_gee.download_tiles(area)` or "
                 "`water-gee download`"
             )
-        with _refusing(folder):
-            if create:
+        if create:
+            with refusing(folder):
                 for name in ("", *_FOLDERS):
                     (folder / name).mkdir(parents=True, exist_ok=True)
-            manifest = sqlite3.connect(database, timeout=60, check_same_thread=False)
+        manifest = Manifest.open(folder, recipe if create else None)
         try:
-            with _refusing(folder):
-                kept = _start(manifest, recipe if create else None)
+            kept = manifest.recipe()
             if recipe is not None:
                 check_same(recipe, kept, ("the recipe asked for", f"the store {folder}"))
         except BaseException:
@@ -144,8 +104,7 @@ class TileStore:
 
     def close(self) -> None:
         """Close the manifest; the store can then no longer be used."""
-        with self._lock:
-            self._manifest.close()
+        self.manifest.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,17 +113,14 @@ class TileStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"TileStore({str(self.path)!r}, {len(self.rows())} tiles)"
+        counts = self.manifest.counts()
+        return f"TileStore({str(self.path)!r}, {counts['done'] + counts['empty']} tiles)"
 
     # ------------------------------------------------------------------ what there is
 
     def rows(self) -> list[TileRow]:
         """The manifest: tiles whose files are there, by id."""
-        found = self._ask(
-            "SELECT cell, state, water, valid, pixels, written FROM tiles ORDER BY cell"
-        )
-        rows = [TileRow(*row) for row in found]
-        return [row for row in rows if self._has(IMAGES, row.cell) and self._has(MASKS, row.cell)]
+        return [row for row in self.manifest.rows() if self.has_tile(row.cell)]
 
     def cells(self, *, empty: bool = False) -> list[Cell]:
         """The cells that have a tile, by id; those without one observed pixel only if asked for."""
@@ -173,6 +129,10 @@ class TileStore:
             for row in self.rows()
             if empty or row.state != "empty"
         ]
+
+    def has_tile(self, cell: Cell | str) -> bool:
+        """Whether the files of a cell's features and QA label are there."""
+        return self._has(IMAGES, _id(cell)) and self._has(MASKS, _id(cell))
 
     def has_label(self, cell: Cell | str, folder: str = LABELS) -> bool:
         """Whether a corrected label was written for a cell."""
@@ -245,6 +205,10 @@ class TileStore:
         image: FloatArray,
         mask: ByteArray,
         evidence: Mapping[str, FloatArray] | None = None,
+        *,
+        attempts: int | None = None,
+        seconds: float | None = None,
+        order: int | None = None,
     ) -> TileRow:
         """Write a tile, and last its row in the manifest.
 
@@ -253,6 +217,9 @@ class TileStore:
             image: `float32 (feature, row, col)`, NaN where nothing was observed.
             mask: `uint8 (row, col)`: 0 land, 1 water, 255 not observed.
             evidence: Bands of `recipe.EVIDENCE`, `float32 (row, col)`, NaN where nothing is known.
+            attempts: Requests that it took.
+            seconds: Since the first of them.
+            order: The download that brought it, as `manifest.begin` numbered it.
 
         Returns:
             The row.
@@ -262,55 +229,48 @@ class TileStore:
             RasterError: The disk is full.
         """
         self._check(cell, image, mask)
-        self._write_evidence(cell, evidence or {})
-        profile = raster.Profile(level=1)
-        raster.write(
-            self._file(IMAGES, cell.id),
-            image.astype(np.float32, copy=False),
-            cell.grid,
-            nodata=float("nan"),
-            names=self.recipe.features,
-            profile=profile,
-        )
-        self._write_codes(MASKS, cell, (mask,))
+        bands = _checked_evidence(cell, evidence or {})
+        files = {
+            IMAGES: self._packed_floats(cell, image, self.recipe.features),
+            MASKS: self._packed_codes(cell, (mask,)),
+        }
+        with refusing(self.path):
+            (self.path / EVIDENCE_FOLDER).mkdir(exist_ok=True)
+            if not bands:
+                self._file(EVIDENCE_FOLDER, cell.id).unlink(missing_ok=True)
+        if bands:
+            values = np.stack(list(bands.values()))
+            files[EVIDENCE_FOLDER] = self._packed_floats(cell, values, bands)
+        digests, size = {}, 0
+        for folder, packed in files.items():
+            with packed as data:
+                digests[folder] = hashlib.sha256(data).digest()
+                size += len(data)
+                write_bytes(self._file(folder, cell.id), data, sync_folder=False)
         valid = int(np.count_nonzero(mask != NOT_OBSERVED))
         row = TileRow(
-            cell.id,
-            "done" if valid else "empty",
-            int(np.count_nonzero(mask == WATER)),
-            valid,
-            mask.size,
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            cell=cell.id,
+            state="done" if valid else "empty",
+            water=int(np.count_nonzero(mask == WATER)),
+            valid=valid,
+            pixels=mask.size,
+            written=now(),
+            attempts=attempts,
+            seconds=round(seconds, 3) if seconds is not None else None,
+            bytes=size,
         )
-        with self._lock, _refusing(self.path), self._manifest:
-            check_same(
-                self.recipe, _recipe_of(self._manifest), ("this download", f"the store {self.path}")
-            )
-            self._manifest.execute(
-                "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?)",
-                (row.cell, row.state, row.water, row.valid, row.pixels, row.written),
-            )
+        folders = [self.path / folder for folder in files]
+        self.manifest.put(row, digests, self.recipe, folders, order)
         return row
 
-    def _write_evidence(self, cell: Cell, evidence: Mapping[str, FloatArray]) -> None:
-        for name, values in evidence.items():
-            if name not in EVIDENCE:
-                raise StoreError(f"{cell.id}: evidence {name!r}; there is {', '.join(EVIDENCE)}")
-            if values.shape != cell.shape:
-                raise StoreError(f"{cell.id}: {name} {values.shape}, a tile has {cell.shape}")
-        names = [name for name in EVIDENCE if name in evidence]
-        path = self._file(EVIDENCE_FOLDER, cell.id)
-        with _refusing(self.path):
-            path.parent.mkdir(exist_ok=True)
-            if not names:
-                path.unlink(missing_ok=True)
-                return
-        raster.write(
-            path,
-            np.stack([evidence[name] for name in names]).astype(np.float32, copy=False),
+    def _packed_floats(
+        self, cell: Cell, bands: FloatArray, names: Iterable[str]
+    ) -> contextlib.AbstractContextManager[memoryview]:
+        return raster.packed(
+            bands.astype(np.float32, copy=False),
             cell.grid,
             nodata=float("nan"),
-            names=names,
+            names=tuple(names),
             profile=raster.Profile(level=1),
         )
 
@@ -344,21 +304,19 @@ class TileStore:
         self._check(place, None, label)
         if percent is not None:
             check_percent(place.id, label, percent)
-        with _refusing(self.path):
+        with refusing(self.path):
             (self.path / folder).mkdir(exist_ok=True)
-        bands = (label,) if percent is None else (label, percent)
-        return self._write_codes(folder, place, bands, tags)
+        path = self._file(folder, place.id)
+        with self._packed_codes(
+            place, (label,) if percent is None else (label, percent), tags
+        ) as data:
+            write_bytes(path, data)
+        return path
 
-    def _write_codes(
-        self,
-        folder: str,
-        cell: Cell,
-        bands: Sequence[ByteArray],
-        tags: Mapping[str, str] | None = None,
-    ) -> Path:
-        path = self._file(folder, cell.id)
-        raster.write(
-            path,
+    def _packed_codes(
+        self, cell: Cell, bands: Sequence[ByteArray], tags: Mapping[str, str] | None = None
+    ) -> contextlib.AbstractContextManager[memoryview]:
+        return raster.packed(
             np.stack(bands).astype(np.uint8, copy=False),
             cell.grid,
             nodata=NOT_OBSERVED,
@@ -367,7 +325,6 @@ class TileStore:
             colormap=COLORS,
             profile=raster.Profile(level=1),
         )
-        return path
 
     # ------------------------------------------------------------------ helpers
 
@@ -396,9 +353,15 @@ class TileStore:
     def _file(self, folder: str, cell_id: str) -> Path:
         return self.path / folder / f"{cell_id}.tif"
 
-    def _ask(self, query: str) -> list[Any]:
-        with self._lock, _refusing(self.path):
-            return self._manifest.execute(query).fetchall()
+
+def _checked_evidence(cell: Cell, evidence: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The bands in their order, refused where one has another name or shape."""
+    for name, values in evidence.items():
+        if name not in EVIDENCE:
+            raise StoreError(f"{cell.id}: evidence {name!r}; there is {', '.join(EVIDENCE)}")
+        if values.shape != cell.shape:
+            raise StoreError(f"{cell.id}: {name} {values.shape}, a tile has {cell.shape}")
+    return {name: evidence[name] for name in EVIDENCE if name in evidence}
 
 
 def check_percent(name: str, label: ByteArray, percent: ByteArray) -> None:
@@ -421,45 +384,5 @@ def check_percent(name: str, label: ByteArray, percent: ByteArray) -> None:
         )
 
 
-def _start(manifest: sqlite3.Connection, recipe: Recipe | None) -> Recipe:
-    """Prepare a manifest, put a recipe into a new one, and return the one it has."""
-    if recipe is not None:
-        manifest.execute("PRAGMA journal_mode=WAL")
-        manifest.executescript(_SCHEMA)
-    manifest.execute("PRAGMA synchronous=NORMAL")
-    if recipe is not None:
-        text = json.dumps(recipe.to_dict())
-        with manifest:
-            manifest.executemany(
-                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-                (("recipe", text), ("version", __version__)),
-            )
-            # A season that turned out empty must not bind the store to its recipe.
-            manifest.execute(
-                "UPDATE meta SET value = ? "
-                "WHERE key = 'recipe' AND NOT EXISTS (SELECT * FROM tiles)",
-                (text,),
-            )
-    return _recipe_of(manifest)
-
-
-def _recipe_of(manifest: sqlite3.Connection) -> Recipe:
-    found = manifest.execute("SELECT value FROM meta WHERE key = 'recipe'").fetchone()
-    if found is None:
-        raise StoreError("its manifest holds no recipe; remove it and download anew")
-    return Recipe.from_dict(json.loads(found[0]))
-
-
 def _id(cell: Cell | str) -> str:
     return cell if isinstance(cell, str) else cell.id
-
-
-@contextlib.contextmanager
-def _refusing(folder: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into one line."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, WaterGeeError):
-            raise
-        raise StoreError(f"the tile store {folder} cannot be used: {error}") from error

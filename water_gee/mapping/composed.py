@@ -20,8 +20,10 @@ from affine import Affine
 from water_gee import session
 from water_gee.errors import AoiError, DownloadError, EmptySeasonError
 from water_gee.imagery.aoi import read_aoi
-from water_gee.imagery.download import attempts, check_season, own_retries, request_pixels
+from water_gee.imagery.download import check_season
 from water_gee.imagery.grid import Lattice
+from water_gee.imagery.request import request_pixels
+from water_gee.imagery.retries import attempts, own_retries
 from water_gee.imagery.store import NOT_OBSERVED
 from water_gee.raster import Header
 from water_gee.windows import Grid, Window

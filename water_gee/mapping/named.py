@@ -23,7 +23,7 @@ from rasterio.warp import transform_bounds
 
 from water_gee import session
 from water_gee.errors import DownloadError, RasterError
-from water_gee.imagery.download import MAX_REQUEST_BYTES, request_pixels
+from water_gee.imagery.request import MAX_REQUEST_BYTES, request_pixels
 from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
 from water_gee.mapping.stac import season
 
