@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import logging
 import signal
 import threading
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 import tenacity
 from fake_service import FakeService, RefusalError, npy
+from made_up_tiles import CELLS, NAMES, SIDE, SMALL, get, west, whole
 
 import water_gee
 from water_gee import session
@@ -36,12 +39,6 @@ from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.request import request_tile
 from water_gee.imagery.store import TileStore
 
-SMALL = Recipe(pixels=26, years=2023)
-SIDE = 32
-NAMES = (*SMALL.features, "water", *evidence.CARRIED)
-AREA = (149.05, -35.35, 149.40, -35.15)  # 2 x 3 cells
-CELLS = 6
-
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
@@ -61,28 +58,8 @@ def service():
         yield running
 
 
-def west(body):
-    return body["grid"]["affineTransform"]["translateX"]
-
-
-def whole(body):
-    """A tile whose bands hold 0.1, 0.2 ...; water in one corner, a hole in the other."""
-    size = body["grid"]["dimensions"]
-    shape = (size["height"], size["width"])
-    bands = {name: np.full(shape, 0.1 * (i + 1)) for i, name in enumerate(SMALL.features)}
-    bands["water"] = np.zeros(shape)
-    bands["water"][:5, :5] = 1
-    bands |= {"SWIR2": np.full(shape, 0.05), "water_count": bands["water"] * 255}
-    bands |= {"clear_count": np.full(shape, 255.0), "sun_elevation": np.full(shape, 3150)}
-    bands |= {"sun_north": np.full(shape, 15_000), "sun_east": np.full(shape, -15_000)}
-    for name, values in bands.items():
-        values[-4:, -4:] = evidence.ABSENT if name.startswith("sun") else 255
-    return npy(NAMES, shape, **bands)
-
-
-def get(tmp_path, **options):
-    options = {"recipe": SMALL, "threads": 3, "progress": False} | options
-    return download_tiles(AREA, tmp_path / "tiles", **options)
+def log_of(tmp_path):
+    return (tmp_path / "tiles" / "water_gee.log").read_text().splitlines()
 
 
 # ------------------------------------------------------------------ what is asked, what is kept
@@ -249,8 +226,9 @@ def test_an_empty_tile_is_kept_as_empty_and_told(service, tmp_path):
 
 def test_the_log_lies_in_the_store_and_names_every_tile(service, tmp_path):
     store = get(tmp_path)
-    text = (store.path / "water_gee.log").read_text()
-    assert all(cell.id in text for cell in store.cells())
+    told = {line["cell"]: line for line in map(json.loads, log_of(tmp_path)) if "cell" in line}
+    assert set(told) == {cell.id for cell in store.cells()}
+    assert all(line["water"] == 25 and line["attempts"] == 1 for line in told.values())
     assert logging.getLogger("water_gee").handlers == []
 
 
@@ -371,6 +349,114 @@ def test_a_server_that_stays_away_stops_the_run_in_one_line(service, tmp_path, m
         get(tmp_path, threads=1)
     assert "\n" not in str(caught.value)
     assert len(TileStore.open(tmp_path / "tiles").rows()) == 2
+
+
+def test_the_run_waits_for_a_service_that_is_gone_for_a_while(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(retries, "PROBE_SECONDS", 0.02)
+    counter = itertools.count()
+
+    def away(body):
+        if 2 <= next(counter) < 2 + 3 * retries.ATTEMPTS:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return whole(body)
+
+    service.pixels = away
+    assert len(get(tmp_path).cells()) == CELLS
+    said = [json.loads(line)["message"] for line in log_of(tmp_path)]
+    assert sum("waiting up to 600 s for the service" in line for line in said) == 1
+    assert sum("the service answers again" in line for line in said) == 1
+
+
+def test_an_answer_cut_short_is_asked_for_again(service, tmp_path):
+    cut = []
+
+    def short(body):
+        if len(cut) < 2:
+            cut.append(body)
+            return whole(body)[:-100]
+        return whole(body)
+
+    service.pixels = short
+    assert len(get(tmp_path).cells()) == CELLS
+    assert service.count("image:computePixels") == CELLS + 2
+
+
+def test_a_clock_that_jumps_changes_nothing(service, tmp_path, monkeypatch):
+    real, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400 * next(calls))
+    assert len(get(tmp_path, progress=True).cells()) == CELLS
+
+
+# ------------------------------------------------------------------ too much for one request
+
+
+def by_place(body):
+    """Pixels that tell where they lie, so that a stitch in the wrong place shows."""
+    size, affine = body["grid"]["dimensions"], body["grid"]["affineTransform"]
+    shape = (size["height"], size["width"])
+    east = affine["translateX"] + (np.arange(shape[1]) + 0.5) * affine["scaleX"]
+    north = affine["translateY"] + (np.arange(shape[0]) + 0.5) * affine["scaleY"]
+    bands = {name: np.broadcast_to(east, shape) for name in SMALL.features}
+    bands["Green"] = np.broadcast_to(north[:, np.newaxis], shape)
+    return npy(NAMES, shape, **bands)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (400, "User memory limit exceeded."),
+        (400, "Computation timed out."),
+        (400, "Total request size (66000000 bytes) must be less than or equal to 50331648 bytes."),
+    ],
+)
+def test_what_is_too_much_for_one_request_comes_in_quarters(service, tmp_path, refusal):
+    recipe = SMALL.replace(pixels=101)
+    service.pixels = by_place
+    together = get(tmp_path / "whole", recipe=recipe)
+    before = service.count("image:computePixels")
+
+    def small(body):
+        if body["grid"]["dimensions"]["width"] > 60:
+            raise RefusalError(*refusal)
+        return by_place(body)
+
+    service.pixels = small
+    apart = get(tmp_path / "parts", recipe=recipe, threads=1)
+    for cell in together.cells():
+        # In double precision a centre is not computed alike from two corners.
+        np.testing.assert_allclose(
+            apart.read_image(cell), together.read_image(cell), rtol=0, atol=2e-5
+        )
+    # One tile is refused whole; the others are asked for in quarters at once.
+    assert service.count("image:computePixels") == before + 1 + 4 * CELLS
+    assert {row.attempts for row in apart.rows()} == {4, 5}
+
+
+def test_quarters_that_are_too_much_are_quartered_until_they_are_small(service, tmp_path):
+    def never(body):
+        raise RefusalError(400, "User memory limit exceeded.")
+
+    service.pixels = never
+    with pytest.raises(DownloadError, match="User memory limit exceeded"):
+        get(tmp_path, recipe=SMALL.replace(pixels=101), threads=1)
+    sides = {body["grid"]["dimensions"]["width"] for _, body in service.requests if "grid" in body}
+    assert min(sides) >= request.LEAST_SIDE
+
+
+# ------------------------------------------------------------------ several at one store
+
+
+def test_two_downloads_into_one_store_share_the_work(service, tmp_path):
+    def slow(body):
+        time.sleep(0.05)
+        return whole(body)
+
+    service.pixels = slow
+    with ThreadPoolExecutor(2) as both:
+        stores = [both.submit(get, tmp_path, threads=2) for _ in range(2)]
+        for store in stores:
+            assert len(store.result().cells()) == CELLS
+    assert service.count("image:computePixels") == CELLS
 
 
 def test_an_answer_that_is_no_tile_fails_that_tile(service, tmp_path):

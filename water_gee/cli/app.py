@@ -26,6 +26,7 @@ from water_gee.cli.predict import predict
 from water_gee.cli.run import run
 from water_gee.cli.series import series
 from water_gee.cli.tasks import tasks
+from water_gee.cli.tiles import tiles
 from water_gee.cli.train import train
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     download,
+    tiles,
     labels,
     train,
     predict,

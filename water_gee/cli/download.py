@@ -24,8 +24,8 @@ from water_gee.cli import options
     type=click.Choice(["ols", "rma", "none"]),
     help="Bring TM and ETM+ to OLI by a regression of Roy et al. 2016.",
 )
-@click.option("--threads", type=click.IntRange(1, 40), default=8, show_default=True,
-              help="Tiles fetched at the same time.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 40), default=40, show_default=True,
+              help="Tiles fetched at the same time, at most.")  # fmt: skip
 @options.connection
 @click.pass_obj
 def download(
@@ -47,6 +47,6 @@ def download(
     with download_tiles(
         aoi, store=store, recipe=recipe, threads=threads, progress=obj["progress"]
     ) as tiles:
-        rows = tiles.rows()
-    empty = sum(row.state == "empty" for row in rows)
-    click.echo(f"{tiles.path}: {len(rows)} tiles, {empty} of them without one observed pixel")
+        counts = tiles.manifest.counts()
+    done, empty = counts["done"], counts["empty"]
+    click.echo(f"{tiles.path}: {done + empty} tiles, {empty} of them without one observed pixel")

@@ -166,25 +166,35 @@ class _Request:
 
     def pixels(self, window: Window, depth: int = 0) -> npt.NDArray[Any]:
         """A window of the tile, whole or stitched from quarters."""
-        if depth >= self.cut.depth or not _quarters(window):
-            try:
-                found, attempts = self.asker.ask(lambda: self._ask(window), self.cell.id)
-            except Exception as error:
-                if not is_too_much(error) or not _quarters(window):
-                    raise
-                self.attempts += 1
-                self.cut.deeper(depth)
-            else:
-                self.attempts += attempts
-                return found
+        quarters = _quarters(window)
+
+        def ask() -> npt.NDArray[Any]:
+            # Another tile may have found out while this one waited for its turn.
+            if quarters and depth < self.cut.depth:
+                raise _TooMuchError
+            return request_pixels(self.image, self.names, grid_of(self.cell, window))
+
+        try:
+            found, attempts = self.asker.ask(ask, self.cell.id)
+        except _TooMuchError:
+            pass
+        except Exception as error:
+            if not is_too_much(error) or not quarters:
+                raise
+            self.attempts += 1
+            self.cut.deeper(depth)
+        else:
+            self.attempts += attempts
+            return found
         upper_left, upper_right, lower_left, lower_right = (
-            self.pixels(quarter, depth + 1) for quarter in _quarters(window)
+            self.pixels(quarter, depth + 1) for quarter in quarters
         )
         rows = (np.hstack((upper_left, upper_right)), np.hstack((lower_left, lower_right)))
         return np.vstack(rows)
 
-    def _ask(self, window: Window) -> npt.NDArray[Any]:
-        return request_pixels(self.image, self.names, grid_of(self.cell, window))
+
+class _TooMuchError(Exception):
+    """A request that was not sent, for it asks for more than the service gives to one."""
 
 
 def is_too_much(error: BaseException) -> bool:

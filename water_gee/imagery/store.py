@@ -140,7 +140,7 @@ class TileStore:
 
     def image_path(self, cell: Cell | str) -> Path:
         """Where the features of a cell are."""
-        return self._file(IMAGES, _id(cell))
+        return self.file(IMAGES, _id(cell))
 
     # ------------------------------------------------------------------ reading
 
@@ -178,7 +178,7 @@ class TileStore:
         Raises:
             RasterError: Its file is broken.
         """
-        path = self._file(EVIDENCE_FOLDER, _id(cell))
+        path = self.file(EVIDENCE_FOLDER, _id(cell))
         if not path.exists():
             return {}
         found = raster.read(path)
@@ -194,7 +194,7 @@ class TileStore:
         Raises:
             RasterError: No such label, or its file is broken.
         """
-        tags = raster.describe(self._file(folder, _id(cell))).tags
+        tags = raster.describe(self.file(folder, _id(cell))).tags
         return {name: text for name, text in tags.items() if name != "AREA_OR_POINT"}
 
     # ------------------------------------------------------------------ writing
@@ -237,7 +237,7 @@ class TileStore:
         with refusing(self.path):
             (self.path / EVIDENCE_FOLDER).mkdir(exist_ok=True)
             if not bands:
-                self._file(EVIDENCE_FOLDER, cell.id).unlink(missing_ok=True)
+                self.file(EVIDENCE_FOLDER, cell.id).unlink(missing_ok=True)
         if bands:
             values = np.stack(list(bands.values()))
             files[EVIDENCE_FOLDER] = self._packed_floats(cell, values, bands)
@@ -246,7 +246,7 @@ class TileStore:
             with packed as data:
                 digests[folder] = hashlib.sha256(data).digest()
                 size += len(data)
-                write_bytes(self._file(folder, cell.id), data, sync_folder=False)
+                write_bytes(self.file(folder, cell.id), data, sync_folder=False)
         valid = int(np.count_nonzero(mask != NOT_OBSERVED))
         row = TileRow(
             cell=cell.id,
@@ -306,7 +306,7 @@ class TileStore:
             check_percent(place.id, label, percent)
         with refusing(self.path):
             (self.path / folder).mkdir(exist_ok=True)
-        path = self._file(folder, place.id)
+        path = self.file(folder, place.id)
         with self._packed_codes(
             place, (label,) if percent is None else (label, percent), tags
         ) as data:
@@ -338,7 +338,7 @@ class TileStore:
             raise StoreError(f"{cell.id}: features {image.shape}, this recipe has {wanted}")
 
     def _read(self, folder: str, cell: Cell | str, *bands: int) -> npt.NDArray[Any]:
-        path = self._file(folder, _id(cell))
+        path = self.file(folder, _id(cell))
         if not path.exists():
             raise RasterError(f"{path}: no such tile; download it, or correct its label, first")
         values = raster.read(path).values
@@ -348,9 +348,10 @@ class TileStore:
         return values
 
     def _has(self, folder: str, cell_id: str) -> bool:
-        return self._file(folder, cell_id).exists()
+        return self.file(folder, cell_id).exists()
 
-    def _file(self, folder: str, cell_id: str) -> Path:
+    def file(self, folder: str, cell_id: str) -> Path:
+        """Where a file of a tile is, in one of the store's folders."""
         return self.path / folder / f"{cell_id}.tif"
 
 
