@@ -27,6 +27,7 @@ LAYERS = {
     "indices": 1,
     "drainage": 1,
     "session": 1,
+    "transport": 1,
     "imagery": 2,
     "training": 3,
     "mapping": 4,

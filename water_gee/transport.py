@@ -7,6 +7,7 @@ every request; proxies, certificates and `.netrc` are heeded as there, by reques
 from __future__ import annotations
 
 import contextlib
+import http.client
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,9 @@ def within(seconds: float) -> Iterator[None]:
 class Transport:
     """What `ee.Initialize(http_transport=...)` takes; may be used from several threads.
 
+    Attributes:
+        seconds: As given.
+
     Args:
         seconds: For an answer, where `within` says nothing else.
     """
@@ -49,7 +53,7 @@ class Transport:
         import requests
         from requests.adapters import HTTPAdapter
 
-        self._seconds = seconds
+        self.seconds = seconds
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0))
@@ -78,7 +82,7 @@ class Transport:
         import requests
         import urllib3
 
-        seconds = getattr(_own, "seconds", None) or self._seconds
+        seconds = getattr(_own, "seconds", None) or self.seconds
         try:
             with self._session.request(
                 method,
@@ -94,11 +98,10 @@ class Transport:
         except (
             requests.exceptions.ContentDecodingError,
             urllib3.exceptions.DecodeError,
-            urllib3.exceptions.IncompleteRead,
         ) as error:
             raise TruncatedError(f"the answer was cut short: {error}") from error
         except urllib3.exceptions.ProtocolError as error:
-            if isinstance(error.args[-1], urllib3.exceptions.IncompleteRead):
+            if isinstance(error.args[-1], http.client.IncompleteRead):
                 raise TruncatedError(f"the answer was cut short: {error.args[-1]}") from error
             raise ConnectionError(error) from error
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
