@@ -299,6 +299,7 @@ def test_what_every_tile_would_hear_stops_the_run(service, tmp_path, monkeypatch
     monkeypatch.setattr(download, "_ALIKE", 2)
 
     def refuse(body):
+        time.sleep(0.1)
         raise RefusalError(code, "ImageCollection.load: 'COPERNICUS/DEM/GLO30' not found.")
 
     service.pixels = refuse

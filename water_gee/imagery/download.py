@@ -33,7 +33,7 @@ from water_gee.imagery.manifest import NAME
 from water_gee.imagery.pace import Pace
 from water_gee.imagery.progress import LOG, Bar, logging_to
 from water_gee.imagery.recipe import Recipe
-from water_gee.imagery.request import Cut, check_size, request_tile
+from water_gee.imagery.request import Cut, check_size, encoded, request_tile
 from water_gee.imagery.retries import Asker, attempts, own_retries
 from water_gee.imagery.store import TileStore
 
@@ -309,7 +309,7 @@ class _Download:
 
         if not self.sensors:
             check_season(self.store.recipe, self.area)
-            self.image = composite.request_image(self.store.recipe, evidence=True)
+            self.image = encoded(composite.request_image(self.store.recipe, evidence=True))
 
     def _collect(self, pool: ThreadPoolExecutor, cells: Iterator[Cell], bar: Bar) -> None:
         """Keep every thread busy, and gather results as they come."""
