@@ -54,6 +54,15 @@ from water_gee.emulator import errors, limits
             "INVALID_ARGUMENT",
             "Request payload size exceeds the limit: 10485760 bytes.",
         ),
+        (
+            errors.too_many_requests(),
+            429,
+            "RESOURCE_EXHAUSTED",
+            "Too Many Requests: Request was rejected because the request rate or concurrency limit "
+            "was exceeded.",
+        ),
+        (errors.internal_error(), 500, "INTERNAL", "An internal error has occurred"),
+        (errors.unavailable(), 503, "UNAVAILABLE", "The service is currently unavailable."),
     ],
 )
 def test_refusals_read_as_the_services_do(error, code, status, message):

@@ -30,7 +30,9 @@ def emulator() -> None:
     metavar="SHARE",
     help="Let this share of the tasks fail, 0 to 1, with the service's own messages.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of which tasks fail.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, help="Of which tasks and requests fail."
+)
 @click.option(
     "--fail-message",
     "messages",
@@ -49,16 +51,34 @@ def emulator() -> None:
 )
 @click.option("--storage", type=click.IntRange(min=0), default=None, metavar="BYTES",
               help="Bytes that all assets may take.")  # fmt: skip
+@click.option(
+    "--faults",
+    "request_faults",
+    metavar="NAME=VALUE,...",
+    help="Of requests for data: latency=SECONDS, and shares from 0 to 1 of those refused with 429, "
+    "answered with a server error (5xx), cut off (truncate), never answered (hang), or whose "
+    "connection is reset (reset).",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Requests for data at once [no limit].",
+)
+@click.option(
+    "--canned", is_flag=True, help="Compute pixels once for each kind of request, wherever it is."
+)
 def start(
     catalog: str, port: int, fail_tasks: float, seed: int, messages: tuple[str, ...],
     deny: tuple[str, ...], max_queued: int | None, storage: int | None,
+    request_faults: str | None, slots: int | None, canned: bool,
 ) -> None:  # fmt: skip
     """Serve a catalogue on 127.0.0.1 until Ctrl-C.
 
     With options for what goes wrong at the real service now and then, so that a client can be tried
     against it.
     """
-    from water_gee.emulator import Faults
+    from water_gee.emulator import Faults, RequestFaults
     from water_gee.emulator import start as serve
 
     usual = Faults()
@@ -69,6 +89,9 @@ def start(
         denied=deny,
         max_queued=max_queued or usual.max_queued,
         storage=storage,
+        requests=RequestFaults() if request_faults is None else RequestFaults.parse(request_faults),
+        slots=slots,
+        canned=canned,
     )
     with serve(catalog, port=port, faults=faults) as server:
         click.echo(json.dumps({"url": server.url}))

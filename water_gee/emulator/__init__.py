@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from water_gee.emulator.faults import Faults
+    from water_gee.emulator.requestfaults import RequestFaults
     from water_gee.emulator.server import Emulator, start
 
-__all__ = ["Emulator", "Faults", "start"]
+__all__ = ["Emulator", "Faults", "RequestFaults", "start"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from water_gee.emulator import faults, server
 
-    return getattr(faults if name == "Faults" else server, name)
+    return getattr(faults if name.endswith("Faults") else server, name)

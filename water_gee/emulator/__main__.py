@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.end_with_parent or _is_pipe(0):
         threading.Thread(target=_watch_input, args=(stop,), daemon=True).start()
     from water_gee.emulator.faults import Faults
+    from water_gee.emulator.requestfaults import NO_REQUEST_FAULTS, RequestFaults
     from water_gee.emulator.server import start
 
     try:
@@ -56,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             messages=tuple(options.fail_message or Faults().messages),
             denied=tuple(options.deny or ()),
+            requests=NO_REQUEST_FAULTS
+            if options.faults is None
+            else RequestFaults.parse(options.faults),
+            slots=options.slots,
+            canned=options.canned,
         )
         emulator = start(options.catalog, options.port, faults)
     except WaterGeeError as error:
@@ -70,9 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-tasks", type=float, default=0.0, help="share of tasks that fail")
-    parser.add_argument("--seed", type=int, default=0, help="of which tasks fail")
+    parser.add_argument("--seed", type=int, default=0, help="of which tasks and requests")
     parser.add_argument("--fail-message", action="append", help="what failing tasks say")
     parser.add_argument("--deny", action="append", help="a project of somebody else")
+    parser.add_argument("--faults", help="of requests for data, for example latency=0.5,429=0.02")
+    parser.add_argument("--slots", type=int, help="most requests for data at once; 429 beyond")
+    parser.add_argument("--canned", action="store_true", help="compute pixels of each kind once")
 
 
 def _is_pipe(descriptor: int) -> bool:

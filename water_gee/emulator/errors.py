@@ -17,6 +17,7 @@ HTTP_STATUS = {
     405: "INVALID_ARGUMENT",
     409: "ABORTED",
     413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
@@ -107,6 +108,43 @@ def operation_missing(name: str) -> ServiceError:
 def payload_too_large(limit: int) -> ServiceError:
     """Return the answer to a request body above the limit."""
     return bad_request(f"Request payload size exceeds the limit: {limit} bytes.")
+
+
+def too_many_requests() -> ServiceError:
+    """Return the answer to a request beyond the rate or the number at once.
+
+    The code is the usage guide's («concurrent interactive requests»), the text what the client
+    reports from `earthengine-highvolume.googleapis.com` (seen in published logs), the status that
+    of the code in `google/rpc/code.proto`.
+    """
+    return refusal(
+        429,
+        "Too Many Requests: Request was rejected because the request rate or concurrency limit "
+        "was exceeded.",
+    )
+
+
+def internal_error() -> ServiceError:
+    """Return the service's 500, seen at `value:compute` (google/earthengine-api, issue 89)."""
+    return refusal(500, "An internal error has occurred")
+
+
+def unavailable() -> ServiceError:
+    """Return the 503 of Google's APIs (seen; googleapis/google-api-php-client, issue 1945)."""
+    return refusal(503, "The service is currently unavailable.")
+
+
+def front_end_page(code: int) -> str:
+    """Return what stands before the service says when it has no answer: a page, not JSON.
+
+    Title and sentences are those of the 502 (seen; googleapis/google-api-php-client, issue 2421);
+    the 504 is taken to read alike.
+    """
+    return (
+        f"<!DOCTYPE html>\n<html lang=en>\n<title>Error {code} (Server Error)!!1</title>\n"
+        f"<p><b>{code}.</b> <ins>That’s an error.</ins>\n<p>The server encountered a temporary "
+        "error and could not complete your request.<p>Please try again in 30 seconds.\n</html>\n"
+    )
 
 
 def answer_too_large(size: int, limit: int) -> ServiceError:

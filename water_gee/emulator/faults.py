@@ -3,9 +3,14 @@
     with start("catalog", faults=Faults(task_failure=0.02, seed=1)) as emulator: ...
     water-gee emulator start --catalog DIR --fail-tasks 0.02 --seed 1
 
-A client that is to survive failing tasks, a full queue or an account without rights can be tried
-against them without an account, and gets the same faults every time: whether a task fails follows
-from the seed, its description and how many tasks of that description came before it.
+    requests = RequestFaults(latency=0.5, too_many=0.02)
+    with start("catalog", faults=Faults(requests=requests, slots=40)) as emulator: ...
+    water-gee emulator start --catalog DIR --faults latency=0.5,429=0.02 --slots 40 --seed 1
+
+A client that is to survive failing tasks, a full queue, an account without rights or a network that
+loses answers can be tried against them without an account, and gets the same faults every time:
+whether a task fails follows from the seed, its description and how many tasks of that description
+came before it; whether a request does, from the seed, its content and how often it came before.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from dataclasses import dataclass
 from water_gee.emulator.assets import LEGACY_PREFIX
 from water_gee.emulator.errors import permission_denied
 from water_gee.emulator.limits import MAX_QUEUED_TASKS
+from water_gee.emulator.requestfaults import NO_REQUEST_FAULTS, Fault, RequestFaults
 from water_gee.errors import EmulatorError
 
 INTERNAL = "Internal error."
@@ -59,15 +65,20 @@ class Faults:
 
     Attributes:
         task_failure: Share of tasks that fail, from 0 to 1, each at some point of its work.
-        seed: Of which ones; the same seed fails the same tasks.
+        seed: Of which ones; the same seed fails the same tasks and requests.
         messages: What failing tasks say, one of these each.
         denied: Projects of somebody else, such as `projects/other`: nothing in them may be read or
             written.
         max_queued: Tasks that may wait; 3,000 at the real service.
         storage: Bytes that all assets may take; None for no limit.
+        requests: What happens to requests for data.
+        slots: Most requests for data at once, 40 at the real service; one more is refused with 429.
+            None for no limit: they wait for their turn.
+        canned: Whether pixels are computed once for each kind of request (`canned`), so that
+            clients alone are measured. Later answers are the first one's bytes, wherever they are.
 
     Raises:
-        EmulatorError: A share outside 0 to 1, or no message.
+        EmulatorError: A share outside 0 to 1, no message, no room in the queue or no slot.
     """
 
     task_failure: float = 0.0
@@ -76,6 +87,9 @@ class Faults:
     denied: tuple[str, ...] = ()
     max_queued: int = MAX_QUEUED_TASKS
     storage: int | None = None
+    requests: RequestFaults = NO_REQUEST_FAULTS
+    slots: int | None = None
+    canned: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.task_failure <= 1.0:
@@ -84,6 +98,13 @@ class Faults:
             raise EmulatorError("messages: failing tasks have to say something")
         if self.max_queued < 1:
             raise EmulatorError(f"max_queued {self.max_queued!r}: must be at least 1")
+        if self.slots is not None and self.slots < 1:
+            raise EmulatorError(f"slots {self.slots!r}: must be at least 1")
+
+    @property
+    def need_http(self) -> bool:
+        """Whether some of them happen on the way between client and service."""
+        return self.requests != NO_REQUEST_FAULTS or self.slots is not None or self.canned
 
     def of_task(self, description: str, before: int) -> Failure | None:
         """Say how a task is to fail, None if it is not.
@@ -96,6 +117,19 @@ class Faults:
         if whether >= self.task_failure:
             return None
         return Failure(when, self.messages[int(which * len(self.messages))])
+
+    def of_request(self, digest: bytes, before: int) -> tuple[Fault | None, float]:
+        """Say what is to happen to a request.
+
+        Args:
+            digest: Stands for its method, path and body.
+            before: How often it came before.
+
+        Returns:
+            The fault, mostly None, and a number from 0 to 1 that settles its details.
+        """
+        whether, how, _ = self._dice(f"request {digest.hex()} {before}")
+        return self.requests.at(whether), how
 
     def check(self, method: str, name: str) -> None:
         """Refuse what touches a project of somebody else.

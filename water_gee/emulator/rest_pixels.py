@@ -11,13 +11,16 @@ from water_gee.emulator.assets import canonical_id, rest_name
 from water_gee.emulator.describe import to_json
 from water_gee.emulator.errors import asset_missing, bad_request, refusal
 from water_gee.emulator.geojson import geometry_from_json
-from water_gee.emulator.gridrequest import native_request
+from water_gee.emulator.gridrequest import wire_request
 from water_gee.emulator.limits import MAX_DOWNLOAD_BYTES, MAX_DOWNLOAD_SIDE
-from water_gee.emulator.service import with_bands
+from water_gee.emulator.service import Thumbnail, with_bands
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from water_gee.emulator.routes import Request
     from water_gee.emulator.service import Service
+    from water_gee.emulator.values import Image
 
 FORMATS = (
     "",
@@ -79,20 +82,28 @@ def create_thumbnail(service: Service, name: str, request: Request) -> dict[str,
     with service.evaluation() as context:
         # What cannot be computed is refused now, as the service does, and not when it is fetched.
         image = with_bands(service.image(wire.get("expression"), context), wire.get("bandIds"))
-        if wire.get("grid") is None:
-            native_request(image)
+        pixels = wire_request(image, wire.get("grid"))
     digest = hashlib.sha256(json.dumps(wire, sort_keys=True).encode()).hexdigest()
     thumbnail = f"{name}/thumbnails/{digest[:32]}-{digest[32:]}"
-    service.keep_thumbnail(thumbnail, wire)
+    service.keep_thumbnail(thumbnail, Thumbnail(wire, _kind(wire, image, pixels.window.shape)))
     return {**wire, "name": thumbnail}
+
+
+def _kind(wire: Mapping[str, Any], image: Image, shape: tuple[int, int]) -> bytes:
+    """Return what pictures have in common that differ in their pixels and their place alone."""
+    bands = [(band.name, repr(band.type)) for band in image.bands]
+    rest = {name: part for name, part in wire.items() if name not in ("expression", "grid")}
+    text = json.dumps([shape, bands, rest], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
 
 
 def thumbnail_pixels(service: Service, name: str, request: Request) -> tuple[bytes, str]:
     """Compute the pixels of a picture or download that was asked for."""
     del request
-    wire = service.thumbnail(name)
-    if wire is None:
+    kept = service.thumbnail(name)
+    if kept is None:
         raise refusal(404, f"Thumbnail '{name}' not found; ask for it again.")
+    wire = kept.wire
     with service.evaluation() as context:
         image = service.image(wire.get("expression"), context)
         return service.pixels(

@@ -106,6 +106,8 @@ class Route:
         handler: What answers it.
         query: Parameters of the address.
         response: A schema of the discovery document.
+        data: Whether it computes: what the service counts as a request at once, and refuses, delays
+            and loses (`frontend`).
     """
 
     id: str
@@ -116,6 +118,7 @@ class Route:
     handler: Handler
     query: tuple[str, ...] = ()
     response: str = "Message"
+    data: bool = False
 
     def match(self, method: str, path: str) -> str | None:
         """Return the part of the path that varies, None where this route is not meant."""
@@ -136,7 +139,13 @@ _LIST = (*_PAGE, "filter", "view")
 ROUTES: tuple[Route, ...] = (
     Route("projects.algorithms.list", "GET", "parent", PROJECT, "/algorithms", _algorithms),
     Route(
-        "projects.value.compute", "POST", "project", PROJECT, "/value:compute", rest_pixels.value
+        "projects.value.compute",
+        "POST",
+        "project",
+        PROJECT,
+        "/value:compute",
+        rest_pixels.value,
+        data=True,
     ),
     Route(
         "projects.image.computePixels",
@@ -146,6 +155,7 @@ ROUTES: tuple[Route, ...] = (
         "/image:computePixels",
         rest_pixels.compute_pixels,
         response="HttpBody",
+        data=True,
     ),
     Route("projects.image.export", "POST", "project", PROJECT, "/image:export", rest_tasks.export),
     Route(
@@ -164,6 +174,7 @@ ROUTES: tuple[Route, ...] = (
         "/thumbnails",
         rest_pixels.create_thumbnail,
         ("workloadTag",),
+        data=True,
     ),
     Route(
         "projects.thumbnails.getPixels",
@@ -173,6 +184,7 @@ ROUTES: tuple[Route, ...] = (
         ":getPixels",
         rest_pixels.thumbnail_pixels,
         response="HttpBody",
+        data=True,
     ),
     Route(
         "projects.operations.list",
@@ -224,6 +236,7 @@ ROUTES: tuple[Route, ...] = (
         ":getPixels",
         rest_pixels.asset_pixels,
         response="HttpBody",
+        data=True,
     ),
     Route("projects.assets.get", "GET", "name", ASSET, "", rest_assets.get),
     Route("projects.assets.delete", "DELETE", "name", ASSET, "", rest_assets.delete),
@@ -257,6 +270,23 @@ ROUTES: tuple[Route, ...] = (
 )
 
 _VERSIONED = re.compile(r"/v1(?:alpha|beta)?/(.+)")
+
+
+def find_route(method: str, path: str) -> tuple[Route, str] | None:
+    """Return what answers a request, and the part of the path that varies; None where nothing does.
+
+    Args:
+        method: HTTP method.
+        path: Decoded, with the version.
+    """
+    versioned = _VERSIONED.fullmatch(path)
+    if versioned is None:
+        return None
+    for route in ROUTES:
+        name = route.match(method, versioned[1])
+        if name is not None:
+            return route, name
+    return None
 
 
 def handle(
@@ -307,14 +337,12 @@ def _request(method: str, target: str, headers: Mapping[str, str], body: bytes) 
 def _dispatch(service: Service, request: Request) -> Answer:
     if request.path == "/$discovery/rest":
         return _json(discovery.document(ROUTES, request.base_url))
-    versioned = _VERSIONED.fullmatch(request.path)
-    path = versioned[1] if versioned is not None else None
-    for route in ROUTES:
-        name = None if path is None else route.match(request.method, path)
-        if name is not None:
-            service.faults.check(route.id, name)
-            return _answered(route.handler(service, name, request), request)
-    raise refusal(404, f"Method not found: {request.method} {request.path[:200]}")
+    found = find_route(request.method, request.path)
+    if found is None:
+        raise refusal(404, f"Method not found: {request.method} {request.path[:200]}")
+    route, name = found
+    service.faults.check(route.id, name)
+    return _answered(route.handler(service, name, request), request)
 
 
 def _answered(found: Any, request: Request) -> Answer:

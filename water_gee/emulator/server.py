@@ -3,98 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
-from starlette.routing import Route
 
 from water_gee.emulator.catalog import Catalog
-from water_gee.emulator.errors import body_of, payload_too_large, refusal
+from water_gee.emulator.exchange import Connections
 from water_gee.emulator.faults import NO_FAULTS
-from water_gee.emulator.limits import MAX_CONCURRENT_REQUESTS, MAX_REQUEST_BYTES
-from water_gee.emulator.routes import JSON_TYPE, Answer, handle
+from water_gee.emulator.frontend import FrontEnd
+from water_gee.emulator.limits import MAX_CONCURRENT_REQUESTS
 from water_gee.emulator.service import Service
-from water_gee.errors import EmulatorError, ServiceError
+from water_gee.errors import EmulatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.requests import Request
-
     from water_gee.emulator.faults import Faults
+    from water_gee.emulator.frontend import RequestCounts
 
 HOST = "127.0.0.1"
 """The only address served: the emulator knows no accounts."""
-
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-"""Names this machine may be called by; a page elsewhere that was given our address has another."""
 
 START_SECONDS = 60.0
 
 GRACE_SECONDS = 5.0
 """How long requests may go on once the server is told to stop."""
-
-METHODS = ["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"]
-
-
-def application(service: Service) -> Starlette:
-    """Return the ASGI application of a service; requests are answered in threads."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            _check_host(request)
-            body = await _body(request)
-        except ServiceError as error:
-            return _response(_refused(error))
-        # As it came: a decoded path may hold what would be taken for its end.
-        path = request.scope.get("raw_path", b"/").decode("latin-1")
-        target = f"http://{request.headers['host']}{path}?{request.url.query}"
-        headers = dict(request.headers)
-        # The pool has 40 threads, as many as the service answers requests at once.
-        return _response(
-            await run_in_threadpool(handle, service, request.method, target, headers, body)
-        )
-
-    return Starlette(routes=[Route("/{path:path}", answer, methods=METHODS)])
-
-
-def _check_host(request: Request) -> None:
-    host = request.headers.get("host", "").rpartition("@")[2]
-    name, colon, port = host.rpartition(":")
-    if not colon or not port.isdecimal():
-        name = host
-    if name.lower() not in LOCAL_NAMES:
-        raise refusal(403, f"This server answers to {', '.join(LOCAL_NAMES)}, not to '{host}'.")
-
-
-async def _body(request: Request) -> bytes:
-    """Read a body, up to the limit; a longer one is refused without being read."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > MAX_REQUEST_BYTES:
-        raise payload_too_large(MAX_REQUEST_BYTES)
-    parts = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_REQUEST_BYTES:
-            raise payload_too_large(MAX_REQUEST_BYTES)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _refused(error: ServiceError) -> Answer:
-    return Answer(error.code, JSON_TYPE, json.dumps(body_of(error)).encode())
-
-
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, answer.headers)
 
 
 class Emulator:
@@ -117,9 +53,15 @@ class Emulator:
             self._service.close()
             raise
         self._url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        connections = Connections()
+        self._front_end = FrontEnd(self._service, connections)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                application(self._service),
+                self._front_end,
+                http=connections.protocol,
+                ws="none",
+                # Else a header could rename the client that a connection is known by.
+                proxy_headers=False,
                 log_level="warning",
                 # Its own would shut down every handler of this process, and close their streams.
                 log_config=None,
@@ -144,6 +86,11 @@ class Emulator:
         """What answers."""
         return self._service
 
+    @property
+    def requests(self) -> RequestCounts:
+        """How many requests for data came, and what happened to them."""
+        return self._front_end.counts
+
     def __enter__(self) -> Self:
         return self
 
@@ -165,10 +112,14 @@ class Emulator:
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Answer what is being asked, then end; tasks in hand go on when it is served next."""
+        """Answer what is being computed, then end; tasks in hand go on when it is served next.
+
+        Requests that only wait, for their latency or for ever, lose their connection.
+        """
         if self._stopped:
             return
         self._server.should_exit = True
+        self._front_end.stop()
         self._thread.join(GRACE_SECONDS)
         if self._thread.is_alive():
             self._service.interrupt()

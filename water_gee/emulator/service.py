@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from water_gee.emulator.coerce import coerce
@@ -43,6 +44,19 @@ KEPT_THUMBNAILS = 1_000
 """Pictures that can be fetched by name at one time; the oldest are forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture or download that was asked for.
+
+    Attributes:
+        wire: The request.
+        kind: The same for those that differ in their pixels alone.
+    """
+
+    wire: Mapping[str, Any]
+    kind: bytes
+
+
 class Service:
     """One catalogue, served.
 
@@ -66,7 +80,7 @@ class Service:
         self.evaluator = Evaluator(catalog)
         self.tasks = Tasks(catalog, self.value, faults=faults)
         self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
-        self._thumbnails: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._thumbnails: OrderedDict[str, Thumbnail] = OrderedDict()
         self._contexts: list[Context] = []
         self._lock = threading.Lock()
         if tasks:
@@ -164,14 +178,14 @@ class Service:
 
     # Pictures that are asked for first and fetched later ---------------------------------------
 
-    def keep_thumbnail(self, name: str, wire: Mapping[str, Any]) -> None:
+    def keep_thumbnail(self, name: str, thumbnail: Thumbnail) -> None:
         """Remember a picture under a name."""
         with self._lock:
-            self._thumbnails[name] = wire
+            self._thumbnails[name] = thumbnail
             while len(self._thumbnails) > KEPT_THUMBNAILS:
                 self._thumbnails.popitem(last=False)
 
-    def thumbnail(self, name: str) -> Mapping[str, Any] | None:
+    def thumbnail(self, name: str) -> Thumbnail | None:
         """Return what was remembered under a name, None where nothing is."""
         with self._lock:
             return self._thumbnails.get(name)

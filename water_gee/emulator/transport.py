@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from water_gee.emulator.routes import handle
+from water_gee.errors import EmulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,16 @@ class InProcessTransport:
 
     Args:
         service: What answers.
+
+    Raises:
+        EmulatorError: The service has faults that happen on the way, where nothing is here.
     """
 
     def __init__(self, service: Service) -> None:
+        if service.faults.need_http:
+            raise EmulatorError(
+                "faults of requests, slots and canned answers need HTTP: use emulator.start()"
+            )
         self.service = service
 
     def request(
