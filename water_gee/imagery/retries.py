@@ -44,11 +44,14 @@ PROBE_SECONDS = 10.0
 SILENT = 3
 """So many requests in a row without any answer, of whichever thread, mean that it is gone."""
 
+FIRST_SECONDS = 90.0
+"""After which the first attempt is given up while nobody knows how long answers take."""
+
 LEAST_SECONDS = 10.0
-"""No request is given up earlier."""
+"""No request is given up earlier once that is known."""
 
 SLACK = 6.0
-"""Times the time that 19 of 20 requests take, after which the first attempt is given up; each
+"""Times the time that 19 of 20 requests take, after which the first attempt is given up. Each
 further attempt has twice as long, up to the session's deadline."""
 
 _KNOWN = 20
@@ -165,11 +168,10 @@ class Asker:
     def _timeout(self, attempt: int) -> float:
         with self._lock:
             known = sorted(self._seconds)
-        if len(known) < _KNOWN:
-            return session.DEADLINE_SECONDS
-        usual = known[int(0.95 * len(known))]
-        longest = max(LEAST_SECONDS, SLACK * usual) * 2.0 ** (attempt - 1)
-        return min(session.DEADLINE_SECONDS, longest)
+        longest = FIRST_SECONDS
+        if len(known) >= _KNOWN:
+            longest = max(LEAST_SECONDS, SLACK * known[int(0.95 * len(known))])
+        return min(session.DEADLINE_SECONDS, longest * 2.0 ** (attempt - 1))
 
     def _note_retry(self, state: tenacity.RetryCallState, what: str) -> None:
         with self._lock:
