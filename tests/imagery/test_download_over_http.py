@@ -10,15 +10,19 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 import tenacity
+from affine import Affine
 
 from water_gee import session
 from water_gee.emulator import Faults, RequestFaults, start
-from water_gee.imagery import retries, upkeep
+from water_gee.imagery import composite, evidence, retries, upkeep
 from water_gee.imagery.download import download_tiles
 from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.request import request_pixels
 from water_gee.imagery.store import TileStore
+from water_gee.raster import Grid
 
 SMALL = Recipe(cell=0.0135, pixels=26, margin=3, years=(2020,), months=(6, 7, 8), dem=None)
 
@@ -108,3 +112,37 @@ def test_kills_lose_no_tile_and_fetch_few_again(tiny_catalog, tiny_season, tmp_p
     assert len(cells) == len(set(cells)) >= side * side
     seasons_asked = kills + 1
     assert requests - seasons_asked - len(cells) <= 40 * done
+
+
+def test_the_tiles_are_the_composite_in_one_piece_margins_included(
+    tiny_catalog, tiny_season, tmp_path
+):
+    """Bit by bit, over every feature, the label and what it is judged by."""
+    side = 4
+    with start(tiny_catalog) as emulator, session.connect(url=emulator.url):
+        store = download_tiles(square(tiny_season, side), tmp_path / "t", SMALL, progress=False)
+        cells = store.cells()
+        lattice = cells[0].lattice
+        left = min(cell.origin[0] for cell in cells)
+        top = max(cell.origin[1] for cell in cells)
+        size = side * lattice.pixels + 2 * lattice.margin
+        step = lattice.degrees(1)
+        corner = Affine(step, 0, lattice.degrees(left), 0, -step, lattice.degrees(top))
+        names = (*SMALL.features, composite.WATER, *evidence.CARRIED)
+        image = composite.request_image(SMALL, evidence=True)
+        whole = request_pixels(image, names, Grid("EPSG:4326", corner, (size, size)))
+    assert len(cells) == side * side
+    for cell in cells:
+        row, col = top - cell.origin[1], cell.origin[0] - left
+        part = whole[row : row + cell.shape[0], col : col + cell.shape[1]]
+        seen = part[composite.WATER] != 255
+        features = np.stack([np.where(seen, part[name], np.nan) for name in SMALL.features])
+        np.testing.assert_array_equal(store.read_image(cell), features)
+        np.testing.assert_array_equal(store.read_mask(cell), part[composite.WATER])
+        expected = evidence.unpack(part, seen, composite.FILL)
+        found = store.read_evidence(cell)
+        assert set(found) == set(expected)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+    assert sum(int((store.read_mask(cell) != 255).sum()) for cell in cells) > 10_000
+    store.close()
