@@ -29,7 +29,7 @@ from water_gee.cli import options
 def run(
     ctx: click.Context, /, aoi: str | None, scenes: tuple[str, ...], more_scenes: tuple[str, ...],
     recipe: str | None, sensors: tuple[str, ...] | None, years: tuple[int, ...] | None,
-    months: tuple[int, ...] | None, **given: Any,
+    months: tuple[int, ...] | None, min_clear: int | None, max_cloud: float | None, **given: Any,
 ) -> None:  # fmt: skip
     """Do the whole job: tiles, labels, network, maps, deployment, report.
 
@@ -40,7 +40,9 @@ def run(
 
     if more_scenes and not scenes:
         raise click.UsageError(f"unexpected {more_scenes[0]!r}; scenes follow --scenes", ctx)
-    fields = options.recipe_fields(recipe, sensors, years, months)
+    fields = options.recipe_fields(
+        recipe, sensors, years, months, min_clear=min_clear, max_cloud=max_cloud
+    )
     done = workflow.run(
         aoi=aoi,
         scenes=[*scenes, *more_scenes] or None,
