@@ -10,7 +10,10 @@ from water_gee.cli import options
 
 
 @click.command()
-@click.option("--aoi", help="WEST,SOUTH,EAST,NORTH, or a GeoJSON, Shapefile or GeoPackage.")
+@click.option(
+    "--aoi",
+    help="WEST,SOUTH,EAST,NORTH, a vector file, wrs:PATH/ROW or ee:TABLE.",
+)
 @click.option("--scenes", multiple=True, metavar="PATH...",
               help="Landsat scenes to ingest first: folders, archives, GeoTIFFs.")  # fmt: skip
 @click.argument("more_scenes", nargs=-1, metavar="")
