@@ -53,6 +53,27 @@ def test_an_area_and_a_dem_that_are_files_are_found_beside_the_file(config):
     assert asked.dem == config.parent / "dem.tif"
 
 
+def test_files_of_areas_are_found_beside_the_run_file_also_in_a_list(tmp_path):
+    (tmp_path / "a.geojson").write_text("{}")
+    path = tmp_path / "run.toml"
+    path.write_text('out = "x"\naoi = ["a.geojson", "wrs:132/023", [0, 0, 1, 1]]\n')
+    assert settings.order(path, {}).aoi == [
+        tmp_path / "a.geojson",
+        "wrs:132/023",
+        [0, 0, 1, 1],
+    ]
+
+
+def test_a_season_over_new_year_and_how_clear_it_must_be_may_stand_in_the_file(tmp_path):
+    path = tmp_path / "winter.toml"
+    path.write_text(
+        'out = "x"\naoi = [0, 0, 1, 1]\n'
+        "[recipe]\nmonths = [12, 1, 2]\nmin_clear = 3\nmax_cloud = 40\n"
+    )
+    recipe = Recipe.from_dict(dict(settings.order(path, {}).recipe))
+    assert recipe == Recipe(months=(12, 1, 2), min_clear=3, max_cloud=40)
+
+
 def test_a_recipe_may_be_an_object_a_mapping_or_a_file(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text("years = [2001]\n")

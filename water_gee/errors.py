@@ -18,7 +18,8 @@
       ClusterError (OSError)             no Dask scheduler, or workers that cannot do the work
       EmulatorError                      AssetNotFoundError, IngestError, ServiceError
       MissingExtraError (ImportError)
-    WaterGeeWarning (UserWarning)        EmptyTileWarning, FewCellsWarning, NetworkMountWarning
+    WaterGeeWarning (UserWarning)        AreaRepairedWarning, EmptyTileWarning, FewCellsWarning,
+                                         NetworkMountWarning
 
 Each class also inherits the built-in it refines, makes its message from facts, and keeps those
 facts as attributes. The command line prints the message of a `WaterGeeError` as its one line.
@@ -290,6 +291,10 @@ class MissingExtraError(WaterGeeError, ImportError):
 
 class WaterGeeWarning(UserWarning):
     """Any warning of this package."""
+
+
+class AreaRepairedWarning(WaterGeeWarning):
+    """An area that was not valid, and what was done about it."""
 
 
 class EmptyTileWarning(WaterGeeWarning):

@@ -1,6 +1,6 @@
 """What a run is asked for: one TOML file, or options, or both, checked and made whole.
 
-    aoi = [149.05, -35.35, 149.20, -35.25]   # or a GeoJSON, Shapefile or GeoPackage
+    aoi = [149.05, -35.35, 149.20, -35.25]   # or a file, wrs:PATH/ROW, ..., or several
     out = "canberra"
     scenes = ["LC08_L2SP_090085_20190205_02_T1.tar"]
     dem = "dem.tif"                          # or an asset id, or "none"
@@ -147,10 +147,19 @@ def read(path: Path | str) -> dict[str, Any]:
     if "scenes" in plain:
         plain["scenes"] = [folder / scene for scene in _paths(plain["scenes"])]
     for key in ("aoi", "dem"):
-        value = plain.get(key)
-        if isinstance(value, str) and (folder / value).exists():
-            plain[key] = folder / value
+        if key in plain:
+            value = plain[key]
+            several = isinstance(value, list)
+            found = [_found(folder, each) for each in (value if several else [value])]
+            plain[key] = found if several else found[0]
     return plain
+
+
+def _found(folder: Path, value: Any) -> Any:
+    """A value, or the path to the file of that name in a folder."""
+    if isinstance(value, str) and value and len(value) < 256 and (folder / value).exists():
+        return folder / value
+    return value
 
 
 def read_recipe(path: Path | str) -> dict[str, Any]:

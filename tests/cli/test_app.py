@@ -73,7 +73,10 @@ def test_the_module_runs_as_the_command_and_loads_nothing_heavy():
         (["run", "--nonsense"], "No such option '--nonsense'"),
         (["download"], "Missing argument 'AOI'"),
         (["download", "0,0,1,1", "--years", "twenty"], "'twenty' is not like 2020"),
-        (["download", "0,0,1,1", "--months", "8-6"], "runs backwards"),
+        (["download", "0,0,1,1", "--years", "2020-2018"], "runs backwards"),
+        (["download", "0,0,1,1", "--months", "11-13"], "'11-13' is no run of months"),
+        (["download", "0,0,1,1", "--min-clear", "0"], "0 is not in the range"),
+        (["download", "0,0,1,1", "--max-cloud", "101"], "101.0 is not in the range"),
         (["download", "0,0,1,1", "--threads", "99"], "99 is not in the range"),
         (["download", "0,0,1,1", "--composite", "best"], "'best' is not one of 'median', 'mean'"),
         (["download", "0,0,1,1", "--harmonize", "yes"], "'yes' is not one of 'ols', 'rma'"),
@@ -175,6 +178,21 @@ def test_lines_of_the_job_are_shown_unless_quiet(call, monkeypatch):
 )
 def test_numbers_are_read_as_lists_and_ranges(text, numbers):
     assert options.Integers().convert(text, None, None) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "months"),
+    [
+        ("6-8", (6, 7, 8)),
+        ("7", (7,)),
+        ("12-2", (12, 1, 2)),
+        ("12,1,2", (12, 1, 2)),
+        ("11-12,1-3", (11, 12, 1, 2, 3)),
+        ("10-9", (10, 11, 12, 1, 2, 3, 4, 5, 6, 7, 8, 9)),
+    ],
+)
+def test_months_may_run_over_new_year(text, months):
+    assert options.Months().convert(text, None, None) == months
 
 
 def test_names_are_separated_by_commas():

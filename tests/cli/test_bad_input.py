@@ -87,7 +87,34 @@ def test_no_catalogue_names_the_remedies(refused):
 @pytest.mark.parametrize("text", ["1,2,3", "10,10,0,0", "0,0,1,95", "nowhere.geojson"])
 def test_an_area_that_is_none(refused, served, text):
     line = refused("download", text, "--url", served)
-    assert any(word in line for word in ("area", "box", "no such file", "degrees"))
+    assert any(word in line for word in ("area", "box", "no such file", "latitude"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("wrs:132/999", "path 132 row 999: WRS-2 has paths 1 to 233"),
+        ("ee:projects/local/assets/nothing", "the table projects/local/assets/nothing cannot be"),
+        ("0,0,1,91", "latitude 91 is outside -90..90"),
+        ("empty.kml", "empty.kml holds no shapes"),
+    ],
+)
+def test_an_area_that_is_none_says_what_was_wrong_with_it(refused, served, text, words):
+    Path("empty.kml").write_text(
+        '<kml xmlns="http://www.opengis.net/kml/2.2"><Document></Document></kml>'
+    )
+    assert words in refused("download", text, "--url", served)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--months", "12,11"), "months 12, 11: out of order"),
+        (("--max-cloud", "nan"), "max_cloud nan: a number from 0 to 100"),
+    ],
+)
+def test_a_season_that_is_none(refused, options, words):
+    assert words in refused("download", "0,0,1,1", *options)
 
 
 def test_an_area_outside_all_images(refused, served):

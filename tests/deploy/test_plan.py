@@ -89,6 +89,9 @@ def test_times_are_the_season_in_milliseconds():
     assert summer.properties["system:time_end"] == 1_630_454_400_000  # 2021-09-01T00:00Z
     (winter,) = maps(Recipe(months=(11, 12)), years=2021)
     assert winter.properties["system:time_end"] == 1_640_995_200_000  # 2022-01-01T00:00Z
+    (over,) = maps(Recipe(months=(12, 1, 2)), years=2022)
+    assert over.properties["system:time_start"] == 1_638_316_800_000  # 2021-12-01T00:00Z
+    assert over.properties["system:time_end"] == 1_646_092_800_000  # 2022-03-01T00:00Z
 
 
 def test_a_job_is_the_same_for_the_same_map_and_another_for_any_other():

@@ -138,7 +138,9 @@ def sun_of(each: Made) -> dict:
     }
 
 
-def expected(images, *, how="median", ols=False) -> tuple[np.ndarray, np.ndarray, dict]:
+def expected(
+    images, *, how="median", ols=False, min_clear=1
+) -> tuple[np.ndarray, np.ndarray, dict]:
     """Features without elevation `(7, row, col)`, label and evidence of the cell's tile."""
     halo = 2
     step = DEGREES / PIXELS
@@ -171,8 +173,9 @@ def expected(images, *, how="median", ols=False) -> tuple[np.ndarray, np.ndarray
     values, votes, suns = np.stack(values), np.stack(votes), np.stack(suns)
     heights = np.array([each.elevation for each in images])[:, None, None]
     seen = np.isfinite(votes)
-    any_seen = seen.any(0)
+    any_seen = seen.sum(0) >= min_clear
     bands = np.stack([_reduced(values[:, band], how) for band in range(6)])
+    bands[:, ~any_seen] = np.nan
     green, swir = bands[1], bands[4]
     index = (green - swir) / (green + swir)
     features = np.stack([*bands[:5], index, line(index)])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import ee
 import fake_service
 import geopandas
 import numpy as np
+import pyproj
 import pytest
 import shapely
+import small_catalog
 
-from water_gee.errors import AoiError
+from water_gee.emulator.catalog import Catalog
+from water_gee.errors import AoiError, AreaRepairedWarning
 from water_gee.imagery.aoi import read_aoi
 
 LAKE = shapely.Polygon([(149.05, -35.35), (149.20, -35.35), (149.20, -35.25), (149.05, -35.25)])
@@ -43,6 +47,9 @@ def same(area, other=LAKE):
         shapely.GeometryCollection([LAKE, shapely.Point(0, 0)]),
         geopandas.GeoSeries([LAKE], crs="EPSG:4326"),
         geopandas.GeoDataFrame(geometry=[LAKE], crs="EPSG:4326").to_crs("EPSG:32755"),
+        [LAKE, shapely.box(149.1, -35.3, 149.2, -35.28)],
+        [(149.05, -35.35, 149.1, -35.25), "149.1,-35.35,149.2,-35.25"],
+        np.array([[149.05, -35.35, 149.1, -35.25], [149.1, -35.35, 149.2, -35.25]]),
     ],
     ids=lambda given: type(given).__name__,
 )
@@ -77,12 +84,149 @@ def test_a_box_with_west_above_east_crosses_180_degrees():
     assert area.bounds == (-180, -17, 180, -16)
 
 
-def test_a_bow_tie_is_made_valid_and_height_is_dropped():
+def test_several_files_are_one_area(tmp_path):
+    files = []
+    for west in (10, 11):
+        files.append(tmp_path / f"{west}.geojson")
+        table = geopandas.GeoSeries([shapely.box(west, 10, west + 1, 11)], crs="EPSG:4326")
+        files[-1].write_text(table.to_json())
+    assert same(read_aoi(files), shapely.box(10, 10, 12, 11))
+    assert same(read_aoi([str(files[0]), (11, 10, 12, 11)]), shapely.box(10, 10, 12, 11))
+
+
+KML = """<?xml version="1.0" encoding="UTF-8"?>
+<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Folder><name>lakes</name>{}</Folder>
+</Document></kml>"""
+PLACE = "<Placemark><{0}><outerBoundaryIs><LinearRing><coordinates>{1}</coordinates></LinearRing>\
+</outerBoundaryIs></{0}></Placemark>"
+RING = " ".join(f"{x},{y},0" for x, y in LAKE.exterior.coords)
+
+
+def test_kml_and_kmz_are_read(tmp_path):
+    text = KML.format(PLACE.format("Polygon", RING))
+    (tmp_path / "a.kml").write_text(text)
+    assert same(read_aoi(tmp_path / "a.kml"))
+    with zipfile.ZipFile(tmp_path / "a.kmz", "w") as archive:
+        archive.writestr("doc.kml", text)
+    assert same(read_aoi(tmp_path / "a.kmz"))
+
+
+def test_zipped_shapefiles_are_read_from_any_folder_inside(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, shape in (("west", shapely.box(1, 1, 2, 2)), ("east", shapely.box(2, 1, 3, 2))):
+        table = geopandas.GeoSeries([shape], crs="EPSG:4326").to_crs("EPSG:3857")
+        table.to_file(tmp_path / "a" / f"{name}.shp")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for path in (tmp_path / "a").iterdir():
+            archive.write(path, f"some folder/{path.name}")
+            archive.writestr(f"__MACOSX/some folder/._{path.name}", b"what a Mac puts there")
+    assert same(read_aoi(str(tmp_path / "b.zip")), shapely.box(1, 1, 3, 2))
+
+
+def test_a_bow_tie_is_made_valid_which_is_said_and_height_is_dropped():
     bow = shapely.Polygon([(0, 0, 5), (1, 1, 5), (1, 0, 5), (0, 1, 5)])
-    area = read_aoi(bow)
+    with pytest.warns(AreaRepairedWarning, match=r"1 of 2 polygons .* \(Self-intersection"):
+        area = read_aoi(shapely.MultiPolygon([bow, shapely.box(5, 5, 6, 6)]))
     assert area.is_valid
     assert not area.has_z
-    assert area.area == pytest.approx(0.5)
+    assert area.area == pytest.approx(1.5)
+
+
+def test_a_ring_that_is_not_closed_is_closed_which_is_said():
+    ring = list(map(list, LAKE.exterior.coords))[:-1]
+    for kind, coordinates in (("Polygon", [ring]), ("MultiPolygon", [[ring]])):
+        with pytest.warns(AreaRepairedWarning, match="1 rings did not end where they began"):
+            assert same(read_aoi({"type": kind, "coordinates": coordinates}))
+
+
+def test_holes_stay_and_corners_given_twice_say_nothing():
+    outer = [(0, 0), (4, 0), (4, 0), (4, 4), (0, 4), (0, 4), (0, 0)]
+    inner = [(1, 1), (1, 2), (2, 2), (2, 1), (1, 1), (1, 1)]
+    assert read_aoi(shapely.Polygon(outer, [inner])).area == 15
+
+
+def test_collections_in_collections_and_empty_parts_are_looked_through():
+    inner = shapely.GeometryCollection(
+        [shapely.Polygon(), LAKE, shapely.LineString([(0, 0), (1, 1)])]
+    )
+    assert same(read_aoi(shapely.GeometryCollection([shapely.Point(), inner])))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (170, 10, 190, 11),
+        (170, 10, -170, 11),
+        shapely.box(170, 10, 190, 11),
+        shapely.box(-190, 10, -170, 11),
+        shapely.MultiPolygon([shapely.box(170, 10, 180, 11), shapely.box(180, 10, 190, 11)]),
+        [(170, 10, 180, 11), (-180, 10, -170, 11)],
+    ],
+)
+def test_longitudes_beyond_180_degrees_are_those_of_the_other_side(given):
+    parts = shapely.MultiPolygon([shapely.box(170, 10, 180, 11), shapely.box(-180, 10, -170, 11)])
+    area = read_aoi(given)
+    assert same(area, parts)
+    assert area.bounds == (-180, 10, 180, 11)
+    assert same(read_aoi(area), parts)
+
+
+def test_longitudes_of_0_to_360_mean_what_they_say():
+    assert same(read_aoi((200, 10, 220, 11)), shapely.box(-160, 10, -140, 11))
+    assert read_aoi((0, -60, 360, 60)).bounds == (-180, -60, 180, 60)
+
+
+def test_what_rounding_puts_beyond_180_and_90_degrees_is_cut():
+    beyond = np.nextafter(180.0, 181)
+    assert read_aoi((179, 89, beyond, np.nextafter(90.0, 91))).bounds == (179, 89, 180, 90)
+
+
+def test_wide_boxes_and_the_planet_stay_what_they_are_however_often_they_are_read():
+    for bounds in ((-170, -60, 170, 60), (-180, -90, 180, 90), (-180, 60, 180, 90)):
+        area = read_aoi(read_aoi(bounds))
+        assert same(area, shapely.box(*bounds))
+        assert same(read_aoi(shapely.geometry.mapping(area)), shapely.box(*bounds))
+
+
+def test_an_edge_that_may_go_either_way_around_is_refused():
+    leap = shapely.Polygon([(179, -17), (-179, -17), (-179, -16), (179, -16)])
+    with pytest.raises(AoiError, match="from longitude 179 to -179, at latitude -17") as caught:
+        read_aoi(leap)
+    assert "beyond it (179 to 181)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_projected_area_across_180_degrees_is_cut_there():
+    square = shapely.box(100_000, 8_000_000, 300_000, 8_100_000)
+    area = read_aoi(geopandas.GeoSeries([square], crs="EPSG:32701"))
+    assert area.geom_type == "MultiPolygon"
+    assert sum(map(ground, area.geoms)) == pytest.approx(20_000e6, rel=2e-3)
+    assert area.bounds[0::2] == (-180, 180)
+
+
+@pytest.mark.parametrize(("crs", "pole"), [("EPSG:3031", -90), ("EPSG:3413", 90)])
+def test_a_projected_area_may_hold_a_pole_or_go_around_it(crs, pole):
+    square, hole = shapely.box(-1e6, -1e6, 1e6, 1e6), shapely.box(-4e5, -4e5, 4e5, 4e5)
+    whole, cap, ring = (
+        read_aoi(geopandas.GeoSeries([shape], crs=crs))
+        for shape in (square, hole, square.difference(hole))
+    )
+    assert whole.bounds[0::2] == (-180, 180)
+    assert pole in whole.bounds
+    assert pole not in ring.bounds
+    assert whole.area == pytest.approx(cap.area + ring.area, rel=1e-3)
+    # Around the poles these projections make areas 2 to 6 % smaller.
+    assert sum(map(ground, parts(whole))) == pytest.approx(4e12, rel=0.07)
+
+
+def parts(area):
+    return getattr(area, "geoms", [area])
+
+
+def ground(polygon):
+    """Square metres, with the corners of edges along parallels put close together."""
+    fine = shapely.segmentize(polygon, 0.2)
+    return abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(fine)[0])
 
 
 def test_old_geojson_may_name_its_crs():
@@ -120,22 +264,87 @@ def test_a_computed_geometry_that_fails_is_one_line():
         read_aoi(ee.FeatureCollection("projects/me/assets/lakes"))
 
 
+@pytest.fixture
+def emulated(tmp_path):
+    """The stock client over an emulator that has a table of two boxes and an image."""
+    folder = tmp_path / "catalog"
+    with Catalog.open(folder, create=True) as catalog:
+        small_catalog.fill(catalog)
+    with small_catalog.client_in_process(folder) as client:
+        boxes = [shapely.box(10, 10, 11, 11), shapely.box(11, 10, 12, 11)]
+        features = [
+            client.ee.Feature(client.ee.Geometry(shapely.geometry.mapping(box), None, False))
+            for box in boxes
+        ]
+        task = client.ee.batch.Export.table.toAsset(
+            client.ee.FeatureCollection(features),
+            description="basins",
+            assetId="projects/local/assets/basins",
+        )
+        task.start()
+        client.service.tasks.wait(task.id, 60)
+        yield client
+
+
+@pytest.mark.parametrize("marker", ["", "ee:", "ee: "])
+def test_a_table_in_earth_engine_is_read_by_its_id(emulated, marker):
+    assert same(read_aoi(marker + "projects/local/assets/basins"), shapely.box(10, 10, 12, 11))
+
+
+def test_a_file_of_that_name_comes_before_a_table(emulated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "projects" / "local" / "assets" / "basins"
+    path.parent.mkdir(parents=True)
+    geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_file(path, driver="GPKG")
+    assert same(read_aoi("projects/local/assets/basins"))
+
+
+@pytest.mark.parametrize(
+    "asset",
+    [
+        "projects/local/assets/nothing",
+        "users/me/nothing",
+        "ee:WWF/HydroSHEDS/v1/Basins/hybas_4",
+        f"ee:{small_catalog.FIRST}",
+    ],
+)
+def test_what_is_no_table_is_one_clear_line(emulated, asset):
+    with pytest.raises(
+        AoiError, match=f"the table {asset.removeprefix('ee:')} cannot be"
+    ) as caught:
+        read_aoi(asset)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ((149.05, -135.0, 149.2, -35.0), "latitude -135 is outside -90..90"),
         ((-35.35, 149.05, -35.25, 149.20), "swapped"),
         ((691000, 6093000, 692000, 6094000), "coordinates in degrees"),
-        ((170, 10, 190, 11), r"longitude 190 is outside -180\.\.180"),
+        ((170, 10, 400, 11), r"longitude 400 is outside -360\.\.360"),
+        ((-200, 10, 190, 11), "goes more than once around the Earth"),
+        ((200, 10, 170, 11), "is empty"),
+        ((0, 80, 1, 91), "latitude 91 is outside -90..90"),
         ((1, 2, 3), "not four numbers"),
         ((1, 2, 3, float("nan")), "not four numbers"),
-        (("a", "b", "c", "d"), "not four numbers"),
+        (("a", "b", "c", "d"), "a: no such file"),
+        ((1, 2, 3, "4"), "not four numbers"),
+        ([], "not four numbers"),
+        ([[0, 0], [1, 0], [1, 1]], r"an area of \[0, 0\]: not four numbers"),
+        ("", "'' is no area; give"),
+        ("x" * 5000, "x' is no area; give"),
+        ("ee:", "no asset id; one looks like ee:projects"),
+        ("ee:a b", "no asset id"),
         ((10, 20, 12, 20), r"is empty: it must be \(west, south, east, north\)"),
         ((10, 20, 10, 21), "is empty"),
         (shapely.Polygon(), "empty"),
         (shapely.Point(1, 1), "a point has no area"),
         (shapely.LineString([(0, 0), (1, 1)]), "a linestring has no area"),
-        (shapely.box(170, 0, 190, 1), "longitude 190"),
+        (shapely.Polygon([(0, 0), (1, 1), (2, 2)]), "a polygon has no area"),
+        ("POLYGON ((0 0, 1 0, 1 NaN, 0 0))", "a coordinate that is no number"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [NaN, 1], [0, 0]]]}', "no number"),
+        ("POLYGON ((0 0, 1 0, 1 1))", "cannot be read: .* closed linestring"),
         ({"type": "FeatureCollection", "features": []}, "empty"),
         ({"type": "Point", "coordinates": [1, 2]}, "a point has no area"),
         ({"type": "Polygon"}, "no GeoJSON"),
@@ -154,6 +363,40 @@ def test_what_is_no_area_is_one_clear_line(given, words):
         read_aoi(given)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.kml", KML.format(""), r"a\.kml holds no shapes; give"),
+        ("a.kml", KML[:80], r"a\.kml is no vector file"),
+        ("a.kml", "", r"a\.kml is no vector file"),
+        ("a.zip", "nothing", r"a\.zip is no archive"),
+        ("a.kmz", "nothing", r"a\.kmz is no archive"),
+        ("a.geojson", "[1, 2]", r"a\.geojson is no GeoJSON: it holds a list"),
+        ("a.geojson", '{"type": "Polygon", "coordinates": [[1, 2]]}', "no GeoJSON with shapes"),
+    ],
+)
+def test_a_file_without_shapes_is_one_clear_line(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(AoiError, match=words) as caught:
+        read_aoi(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Non closed ring:RuntimeWarning")
+def test_a_kml_ring_that_is_not_closed_is_refused_by_name(tmp_path):
+    ring = RING.rpartition(" ")[0]
+    (tmp_path / "a.kml").write_text(KML.format(PLACE.format("Polygon", ring)))
+    with pytest.raises(AoiError, match=r"a\.kml has a shape that cannot be read: .* closed"):
+        read_aoi(tmp_path / "a.kml")
+
+
+def test_an_archive_without_vector_files_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(AoiError, match=r"a\.zip holds none of \.shp, \.gpkg"):
+        read_aoi(tmp_path / "a.zip")
 
 
 def test_a_file_that_is_no_vector_file_is_named(tmp_path):

@@ -9,6 +9,7 @@ import fake_service
 import pytest
 
 from water_gee.imagery import composite
+from water_gee.imagery import sensors as products
 from water_gee.imagery.recipe import Recipe
 
 
@@ -105,6 +106,47 @@ def test_a_season_may_have_gaps_and_december_ends_with_the_year():
         ("2018-01-01", "2018-03-01"),
         ("2018-12-01", "2019-01-01"),
     ]
+
+
+def test_a_season_over_new_year_begins_in_the_year_before():
+    winters = Recipe(years=(2019, 2021), months=(12, 1, 2))
+    for images in (composite.season(winters), composite.scenes(winters)):
+        assert dates(images) == [("2018-12-01", "2019-03-01"), ("2020-12-01", "2021-03-01")]
+    assert dates(composite.feature_image(winters, years=[2000])) == [("1999-12-01", "2000-03-01")]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "name"),
+    [
+        ("landsat5", "CLOUD_COVER"),
+        ("landsat8", "CLOUD_COVER"),
+        ("sentinel2", "CLOUDY_PIXEL_PERCENTAGE"),
+        ("hls_l30", "CLOUD_COVERAGE"),
+        ("hls_s30", "CLOUD_COVERAGE"),
+    ],
+)
+def test_cloudy_images_are_left_out_by_their_own_property(sensor, name):
+    recipe = Recipe(sensors=(sensor,), max_cloud=20)
+    for images in (
+        composite.season(recipe),
+        composite.scenes(recipe),
+        composite.images(products.sensor(sensor), recipe),
+    ):
+        (found,) = [a for called, a in calls(images) if called == "Filter.greaterThan"]
+        assert found["leftField"]["constantValue"] == name
+        assert found["rightValue"]["constantValue"] == 20
+    everything = json.dumps(ee.serializer.encode(composite.scenes(recipe, any_time=True)))
+    assert "CLOUD" not in everything
+
+
+def test_few_clear_observations_are_counted_only_where_that_is_asked_for():
+    two = Recipe(min_clear=2)
+    assert names(composite.feature_image(Recipe())).count("reduce.count") == 0
+    for image in (composite.feature_image(two), composite.label_image(two)):
+        assert names(image).count("reduce.count") == 1
+        assert names(image).count("reduce.median") == 1
+    scene = composite.request_image(two, scene=("landsat8", "LC08_132023_20200701"))
+    assert "reduce.count" not in names(scene)
 
 
 def test_years_can_be_given_beside_the_recipe():

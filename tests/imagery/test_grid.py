@@ -7,6 +7,7 @@ from decimal import Decimal, getcontext
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from water_gee.imagery.grid import (
     Lattice,
     cell_from_id,
     cells_for,
+    count_cells,
     place_of,
 )
 from water_gee.imagery.recipe import Recipe
@@ -118,6 +120,94 @@ def test_cells_come_from_the_north_and_each_row_from_the_west():
         *("E0.000_N0.135", "E0.135_N0.135"),
         *("E0.000_N0.000", "E0.135_N0.000"),
     ]
+
+
+def one_by_one(area, recipe=None):
+    """The cells of an area by holding it against every square around it."""
+    lattice = Lattice.of(recipe) if recipe is not None else DEFAULT_LATTICE
+    west, south, east, north = area.bounds
+    shapely.prepare(area)
+    for row in range(lattice.index(north), lattice.index(south) - 1, -1):
+        for col in range(lattice.index(west), lattice.index(east) + 1):
+            try:
+                cell = Cell(col, row, lattice)
+            except TileOutsideGridError:
+                continue
+            left, bottom, right, top = cell.bounds
+            if area.intersects(shapely.box(left + 1e-9, bottom + 1e-9, right - 1e-9, top - 1e-9)):
+                yield cell
+
+
+def crooked(rng, *, corners, radius, parts=1):
+    """A shape with arms, holes and islands, anywhere on the Earth."""
+    shapes = []
+    for _ in range(parts):
+        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        reach = radius * rng.uniform(0.02, 1, corners)
+        lon, lat = rng.uniform(-180, 180), rng.uniform(-90, 90)
+        points = np.column_stack([lon + reach * np.cos(angle), lat + reach * np.sin(angle)])
+        shapes.append(shapely.make_valid(shapely.Polygon(points)))
+    holes = shapely.union_all([shapely.affinity.scale(shape, 0.4, 0.3) for shape in shapes])
+    area = shapely.union_all(shapes).difference(holes)
+    return shapely.intersection(area, shapely.box(-180, -90, 180, 90))
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(0, 10**6), st.sampled_from([(7, 2, 1), (400, 2, 2), (30, 1, 3)]))
+def test_cells_are_those_that_a_test_of_each_finds_and_in_its_order(seed, kind):
+    corners, radius, parts = kind
+    rng = np.random.default_rng(seed)
+    coarse = Recipe(cell=0.5, pixels=10, margin=0)
+    area = crooked(rng, corners=corners, radius=radius, parts=1)
+    if not area.is_empty:
+        assert list(cells_for(area)) == list(one_by_one(area))
+    area = crooked(rng, corners=corners, radius=4 * radius, parts=parts)
+    assert list(cells_for(area, coarse)) == list(one_by_one(area, coarse))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-90, 90), st.integers(-45, 45)), min_size=1, max_size=40))
+def test_an_area_made_of_cells_has_those_cells(places):
+    cells = {Cell(col, row) for col, row in places}
+    area = shapely.union_all([cell.polygon for cell in cells])
+    assert set(cells_for(area)) == cells
+    assert count_cells(area) == len(cells)
+
+
+@pytest.mark.parametrize("recipe", [None, Recipe(cell=0.5, pixels=64), Recipe(cell=0.7, pixels=9)])
+def test_cells_are_counted_without_making_them(recipe):
+    rng = np.random.default_rng(5)
+    for parts in (1, 12):
+        area = crooked(rng, corners=60, radius=6, parts=parts)
+        assert count_cells(area, recipe) == sum(1 for _ in cells_for(area, recipe)) > 100
+    assert count_cells(shapely.Polygon(), recipe) == 0
+
+
+def test_the_planets_cells_come_one_by_one():
+    planet = shapely.box(-180, -90, 180, 90)
+    assert count_cells(planet) == 2668 * 1334
+    cells = cells_for(planet)
+    first = [next(cells) for _ in range(2669)]
+    assert first[0].id == "W180.090_N89.910"
+    assert first[2667].id == "E179.955_N89.910"
+    assert first[2668].id == "W180.090_N89.775"
+    assert first[0].bounds == (-180.0, 89.91, -179.955, 90.0)
+
+
+def test_a_long_coast_is_not_held_against_every_cell():
+    """200,000 corners and 10,000 cells: each with each would take hours."""
+    angle = np.linspace(0, 2 * np.pi, 200_000, endpoint=False)
+    reach = 7 + 0.5 * np.sin(2000 * angle) + np.sin(40 * angle)
+    coast = shapely.Polygon(np.column_stack([reach * np.cos(angle), reach * np.sin(angle)]))
+    assert count_cells(coast) > 8000
+
+
+def test_the_cells_at_the_poles_end_there():
+    for south, north in ((89.99, 90), (-90, -89.99)):
+        cells = list(cells_for(shapely.box(-180, south, 180, north)))
+        assert len(cells) == 2668
+        assert {abs(cell.row) for cell in cells} <= {666, 667}
+        assert {90.0} == {max(map(abs, cell.bounds[1::2])) for cell in cells}
 
 
 def test_only_cells_on_the_area_itself_are_taken():

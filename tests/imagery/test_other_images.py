@@ -9,7 +9,13 @@ import shapely
 import small_catalog
 
 from water_gee import session
-from water_gee.errors import DownloadError, EmptySeasonError, RecipeMismatchError, StoreError
+from water_gee.errors import (
+    DownloadError,
+    EmptySeasonError,
+    EmptyTileWarning,
+    RecipeMismatchError,
+    StoreError,
+)
 from water_gee.imagery import acquisitions
 from water_gee.imagery.acquisitions import Acquisition
 from water_gee.imagery.download import download_tiles
@@ -105,6 +111,63 @@ def test_a_mean_has_the_same_label_and_other_features(fetch):
     compare(mean, cell, images, how="mean")
     np.testing.assert_array_equal(mean.read_mask(cell), median.read_mask(cell))
     assert np.nanmax(np.abs(mean.read_image(cell)[0] - median.read_image(cell)[0])) > 1e-3
+
+
+@pytest.mark.parametrize(("how", "least"), [("median", 2), ("median", 4), ("mean", 3)])
+def test_pixels_with_few_clear_observations_are_not_observed(fetch, how, least):
+    images = season("landsat8", 4)
+    store = fetch(images, SMALL.replace(min_clear=least, composite=how))
+    (cell,) = store.cells()
+    compare(store, cell, images, how=how, min_clear=least)
+    seen = store.read_mask(cell) != 255
+    assert 0 < seen.mean() < 0.9
+    assert store.read_evidence(cell)["clear_count"][seen].min() == least
+
+
+def test_more_clear_observations_than_there_are_images_leave_nothing(fetch):
+    with pytest.warns(EmptyTileWarning):
+        store = fetch(season("landsat8", 2), SMALL.replace(min_clear=3))
+    assert store.cells() == []
+
+
+@pytest.mark.parametrize(
+    ("sensor", "name"),
+    [
+        ("landsat8", "CLOUD_COVER"),
+        ("sentinel2", "CLOUDY_PIXEL_PERCENTAGE"),
+        ("hls_s30", "CLOUD_COVERAGE"),
+    ],
+)
+def test_images_with_more_cloud_are_left_out_and_those_that_do_not_say_are_kept(
+    fetch, sensor, name
+):
+    images = season(sensor, 4)
+    for each, cloud in zip(images, (20.0, 20.5, 90.0, None), strict=True):
+        each.properties = made.sun_of(each) | ({} if cloud is None else {name: cloud})
+    store = fetch(images, SMALL.replace(sensors=sensor, max_cloud=20))
+    (cell,) = store.cells()
+    compare(store, cell, [images[0], images[3]])
+
+
+def test_a_winter_is_of_december_before_and_not_of_december_after(fetch):
+    days = ("2019-12-03", "2020-01-31", "2020-02-29", "2020-12-03", "2019-11-30", "2020-03-01")
+    images = [made.image("landsat8", f"w_{i}", day, i, moved=4 * i) for i, day in enumerate(days)]
+    winter = SMALL.replace(months=[12, 1, 2])
+    store = fetch(images, winter)
+    (cell,) = store.cells()
+    compare(store, cell, images[:3])
+    scenes = fetch(images, winter.replace(composite="scene"), "scenes")
+    assert {tile.scene for tile in scenes.cells()} == {"w_0", "w_1", "w_2"}
+
+
+def test_single_scenes_are_chosen_by_cloud_and_keep_their_one_observation(fetch):
+    near, _ = scenes()
+    for each, cloud in zip(near, (5.0, 50.0, 10.0), strict=True):
+        each.properties = made.sun_of(each) | {"CLOUD_COVER": cloud}
+    store = fetch(near, SCENES.replace(max_cloud=20, min_clear=3))
+    assert {cell.scene for cell in store.cells()} == {near[0].name, near[2].name}
+    for cell in store.cells():
+        compare(store, cell, [each for each in near if each.name == cell.scene])
 
 
 def test_where_no_image_says_where_the_sun_stood_nothing_else_is_lost(fetch):

@@ -26,8 +26,10 @@ def test_the_default_is_the_published_summer_recipe():
     assert recipe.pixel_degrees == Fraction(135, 501000)
 
 
-def test_order_and_repetition_of_sensors_years_and_months_mean_nothing():
-    shuffled = Recipe(sensors=("landsat9", "landsat8"), years=(2021, 2019, 2021), months=(8, 6, 7))
+def test_order_of_sensors_and_years_and_any_repetition_mean_nothing():
+    shuffled = Recipe(
+        sensors=("landsat9", "landsat8"), years=(2021, 2019, 2021), months=(6, 7, 7, 8)
+    )
     assert shuffled == Recipe(sensors=("landsat8", "landsat9"), years=(2019, 2021))
     assert (
         shuffled.digest() == Recipe(sensors=("landsat8", "landsat9"), years=[2019, 2021]).digest()
@@ -79,7 +81,11 @@ def test_a_recipe_of_before_there_were_other_composites_is_still_the_same():
     text = json.dumps(OLD, sort_keys=True, separators=(",", ":"))
     assert now.digest() == hashlib.sha256(text.encode()).hexdigest()
     check_same(old, now, ("the old", "the new"))
-    for change in ({"composite": "mean"}, {"composite": "scene"}, {"harmonize": "ols"}):
+    assert now.replace(min_clear=1, max_cloud=None).digest() == now.digest()
+    for change in (
+        *({"composite": "mean"}, {"composite": "scene"}, {"harmonize": "ols"}),
+        *({"min_clear": 2}, {"max_cloud": 100}, {"months": [12, 1]}),
+    ):
         assert now.replace(**change).digest() != now.digest()
         with pytest.raises(RecipeMismatchError, match=next(iter(change))):
             check_same(old, now.replace(**change), ("the old", "the new"))
@@ -102,6 +108,25 @@ def test_a_model_may_map_other_years_and_another_composite():
     other = season.replace(harmonize="rma")
     with pytest.raises(RecipeMismatchError, match="harmonize: 'rma' / False"):
         check_same(other, season, ("the model", "the store"), ignore=MAY_DIFFER)
+
+
+def test_a_season_over_new_year_keeps_its_order_and_is_another_than_that_of_the_calendar():
+    winter, months = Recipe(months=(12, 1, 2)), Recipe(months=(1, 2, 12))
+    assert winter.to_dict()["months"] == [12, 1, 2]
+    assert Recipe.from_dict(winter.to_dict()) == winter
+    assert winter.digest() != months.digest()
+    assert winter.season_text == "months 12 (of the year before), 1, 2 of 2020"
+    with pytest.raises(RecipeMismatchError, match=r"months: \[12, 1, 2\] / \[1, 2, 12\]"):
+        check_same(winter, months, ("the model", "the store"), ignore=MAY_DIFFER)
+
+
+def test_how_clear_pixels_and_images_must_be_is_written_down_where_it_says_something():
+    recipe = Recipe(min_clear=3, max_cloud=20)
+    assert (recipe.to_dict()["min_clear"], recipe.to_dict()["max_cloud"]) == (3, 20.0)
+    assert Recipe.from_dict(tomllib.loads("min_clear = 3\nmax_cloud = 20.0")) == recipe
+    assert recipe.digest() == Recipe(min_clear=3, max_cloud=20.0).digest()
+    assert recipe.season_text == "months 6, 7, 8 of 2020, at most 20 % cloud"
+    check_same(recipe, Recipe(), ("the model", "the store"), ignore=MAY_DIFFER)
 
 
 def test_the_season_of_scenes_is_their_median_and_of_others_itself():
@@ -143,6 +168,16 @@ def test_only_landsats_are_harmonized(name):
         ({"months": (13,)}, "13 among them"),
         ({"months": ()}, "none given"),
         ({"months": ("June",)}, "'June' among them"),
+        ({"months": 6.5}, "months: whole numbers, not 6.5"),
+        ({"months": (12, 11)}, "months 12, 11: out of order"),
+        ({"years": 2020.5}, "years: whole numbers, not 2020.5"),
+        ({"min_clear": 0}, "min_clear 0: a whole number from 1 to 1000"),
+        ({"min_clear": True}, "min_clear True: a whole number"),
+        ({"min_clear": 2.0}, r"min_clear 2\.0: a whole number"),
+        ({"max_cloud": 101}, "max_cloud 101: a number from 0 to 100, in percent"),
+        ({"max_cloud": -1}, "max_cloud -1"),
+        ({"max_cloud": float("nan")}, "max_cloud nan"),
+        ({"max_cloud": "20%"}, "max_cloud '20%': a number from 0 to 100"),
         ({"years": (20,)}, "years"),
         ({"years": (True,)}, "years"),
         ({"features": ("Blue", "NDVI")}, "'NDVI' is unknown"),

@@ -41,6 +41,7 @@ def test_a_recipe_takes_what_is_not_given_from_the_scenes():
     assert recipe.sensors == ("landsat8", "landsat9")
     assert (recipe.years, recipe.months, recipe.dem) == ((2019, 2022), (1, 12), None)
     assert scenes.recipe_for(found, {"months": [7]}).months == (7,)
+    assert scenes.recipe_for(found[1::-1], {}).months == (1, 12)
 
 
 def test_scenes_that_say_nothing_need_a_whole_recipe():

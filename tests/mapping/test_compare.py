@@ -443,6 +443,7 @@ def test_dynamic_world_is_the_majority_of_the_season(service, mapped, tmp_path):
     assert found.confusion == Confusion.of(expected, blobs(1, (300, 400)))
     winter = compare(mapped, "dynamic-world", months=[12]).confusion
     assert winter.tp == 0
+    assert compare(mapped, "dynamic-world", months=[12, 1], years=[2021]).confusion == winter
 
 
 def test_windows_of_a_served_reference_leave_no_trace(service, mapped, monkeypatch):

@@ -59,6 +59,11 @@ def test_dates_come_from_the_recipe_or_are_given(chart, tmp_path):
     assert not bare.with_suffix(".json").exists()
 
 
+def test_a_season_over_new_year_begins_in_the_year_before():
+    assert stac.season([2019, 2020], [12, 1, 2]) == (dt.date(2018, 12, 1), dt.date(2020, 2, 29))
+    assert stac.season([2020], [1, 2, 12]) == (dt.date(2020, 1, 1), dt.date(2020, 12, 31))
+
+
 def test_facts_are_those_of_the_file(chart):
     plain = item_of(chart)
     facts = plain["properties"]

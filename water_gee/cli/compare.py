@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from water_gee.cli import options
-from water_gee.cli.options import Integers
+from water_gee.cli.options import Integers, Months
 
 if TYPE_CHECKING:
     from water_gee.mapping.compare import Comparison, SampleComparison
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--ignore", type=Integers(), default=(255,), help="Values that say nothing; 255.")
 @click.option("--column", help="Of a file of points: the column with their class.")
 @click.option("--years", type=Integers(), help="Of a reference by name; those of the map's recipe.")
-@click.option("--months", type=Integers(), help="Of dynamic-world; those of the map's recipe.")
+@click.option("--months", type=Months(), help="Of dynamic-world; those of the map's recipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @options.connection
 @click.pass_obj

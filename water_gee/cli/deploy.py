@@ -78,9 +78,7 @@ def deploy(
     """
     network: dict[str, Any] = {"form": form, "digits": digits, "probability": not no_probability}
     if recipe is not None:
-        network["recipe"] = options.make_recipe(
-            options.recipe_fields(recipe, sensors=None, years=None, months=None)
-        )
+        network["recipe"] = options.make_recipe(options.recipe_fields(recipe))
     if dry_run:
         from water_gee.deploy.plan import plan_deployment
         from water_gee.deploy.sharing import check_readers

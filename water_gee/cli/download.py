@@ -35,7 +35,8 @@ def download(
 ) -> None:  # fmt: skip
     """Bring an area home as feature tiles with noisy labels, and what to judge these by.
 
-    AOI is WEST,SOUTH,EAST,NORTH in degrees, or a GeoJSON, Shapefile or GeoPackage.
+    AOI is WEST,SOUTH,EAST,NORTH in degrees, a GeoJSON, Shapefile (also zipped), GeoPackage, KML or
+    KMZ, wrs:PATH/ROW of Landsat, or ee:TABLE, a table in Earth Engine.
     """
     from water_gee.imagery.download import download_tiles
 

@@ -34,7 +34,7 @@ def emit(
     from water_gee.deploy.javascript import write_javascript
 
     options.connect(project, url, catalog)
-    own = options.recipe_fields(recipe, sensors=None, years=None, months=None) if recipe else {}
+    own = options.recipe_fields(recipe) if recipe else {}
     path = write_javascript(
         model, out, aoi=aoi, years=years, form=form, digits=digits, weights_asset=weights_asset,
         probability=not no_probability, recipe=options.make_recipe(own),

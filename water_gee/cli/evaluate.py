@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from water_gee.cli import options
-from water_gee.cli.options import DEFAULT_STORE, Integers, Names
+from water_gee.cli.options import DEFAULT_STORE, Integers, Months, Names
 
 
 class Bounds(click.ParamType[tuple[tuple[float, ...], str]]):
@@ -53,7 +53,7 @@ class Bounds(click.ParamType[tuple[tuple[float, ...], str]]):
 @click.option("--above", type=float, metavar="SHARE",
               help="It holds a share of water: from this one on it is water.")  # fmt: skip
 @click.option("--years", type=Integers(), help="Of a reference by name; those of the recipe.")
-@click.option("--months", type=Integers(), help="Of dynamic-world; those of the recipe.")
+@click.option("--months", type=Months(), help="Of dynamic-world; those of the recipe.")
 @click.option("--threshold", type=float, default=0.5, show_default=True,
               help="Probability from which there is water.")  # fmt: skip
 @click.option("--shore", type=Bounds(), default="1,2,4,8px", show_default=True,

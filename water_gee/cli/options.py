@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from water_gee.imagery.recipe import Recipe
 
@@ -32,10 +32,30 @@ class Integers(click.ParamType[tuple[int, ...]]):
             if not first.isdigit() or (dash and not last.strip().isdigit()):
                 self.fail(f"{value!r} is not like 2020, 2018,2020 or 6-8", param, ctx)
             low, high = int(first), int(last) if dash else int(first)
-            if high < low or high - low > 1000:
-                self.fail(f"{part!r} runs backwards or too far", param, ctx)
-            found += range(low, high + 1)
+            run = self.run(low, high)
+            if not run:
+                self.fail(f"{part!r} {self.refusal}", param, ctx)
+            found += run
         return tuple(found)
+
+    refusal = "runs backwards or too far"
+
+    def run(self, low: int, high: int) -> Sequence[int]:
+        """The numbers that `low-high` means; none where it means none."""
+        return range(low, high + 1) if high - low <= 1000 else ()
+
+
+class Months(Integers):
+    """Months in the order of their season: `6-8`, `1,2`, and over New Year `12-2`, `12,1,2`."""
+
+    name = "months"
+    refusal = "is no run of months; they are 1 to 12"
+
+    def run(self, low: int, high: int) -> Sequence[int]:
+        """The months that `low-high` means, over New Year where it runs backwards."""
+        if not (1 <= low <= 12 and 1 <= high <= 12):
+            return ()
+        return [(month - 1) % 12 + 1 for month in range(low, high + 1 + 12 * (high < low))]
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -110,23 +130,37 @@ recipe = _together(
     click.option("--recipe", help="TOML file with the recipe's fields."),
     click.option("--sensors", type=Names(), help="For example landsat8,landsat9."),
     click.option("--years", type=Integers(), help="For example 2020 or 2018-2020."),
-    click.option("--months", type=Integers(), help="For example 6-8 or 12,1,2."),
-)
+    click.option("--months", type=Months(),
+                 help="For example 6-8; 12-2 is a winter named by the year of its January."),
+    click.option("--min-clear", type=click.IntRange(min=1), metavar="N",
+                 help="Pixels with fewer clear observations in the season are not observed."),
+    click.option("--max-cloud", type=click.FloatRange(0, 100), metavar="PERCENT",
+                 help="Leave out images with more cloud, as their own property says."),
+)  # fmt: skip
 """What is mapped."""
 
 
 def recipe_fields(
     recipe: str | None,
-    sensors: tuple[str, ...] | None,
-    years: tuple[int, ...] | None,
-    months: tuple[int, ...] | None,
+    sensors: tuple[str, ...] | None = None,
+    years: tuple[int, ...] | None = None,
+    months: tuple[int, ...] | None = None,
     dem: str | None = None,
+    min_clear: int | None = None,
+    max_cloud: float | None = None,
 ) -> dict[str, Any]:
     """The fields that were given, by option or in the recipe's file; options beat the file."""
     from water_gee.settings import read_recipe
 
     fields = read_recipe(recipe) if recipe is not None else {}
-    given = {"sensors": sensors, "years": years, "months": months, "dem": dem}
+    given = {
+        "sensors": sensors,
+        "years": years,
+        "months": months,
+        "dem": dem,
+        "min_clear": min_clear,
+        "max_cloud": max_cloud,
+    }
     return fields | {name: value for name, value in given.items() if value is not None}
 
 

@@ -10,7 +10,10 @@ from water_gee.cli import options
 
 
 @click.command()
-@click.option("--aoi", help="WEST,SOUTH,EAST,NORTH, or a GeoJSON, Shapefile or GeoPackage.")
+@click.option(
+    "--aoi",
+    help="WEST,SOUTH,EAST,NORTH, a vector file, wrs:PATH/ROW or ee:TABLE.",
+)
 @click.option("--scenes", multiple=True, metavar="PATH...",
               help="Landsat scenes to ingest first: folders, archives, GeoTIFFs.")  # fmt: skip
 @click.argument("more_scenes", nargs=-1, metavar="")
@@ -29,7 +32,7 @@ from water_gee.cli import options
 def run(
     ctx: click.Context, /, aoi: str | None, scenes: tuple[str, ...], more_scenes: tuple[str, ...],
     recipe: str | None, sensors: tuple[str, ...] | None, years: tuple[int, ...] | None,
-    months: tuple[int, ...] | None, **given: Any,
+    months: tuple[int, ...] | None, min_clear: int | None, max_cloud: float | None, **given: Any,
 ) -> None:  # fmt: skip
     """Do the whole job: tiles, labels, network, maps, deployment, report.
 
@@ -40,7 +43,9 @@ def run(
 
     if more_scenes and not scenes:
         raise click.UsageError(f"unexpected {more_scenes[0]!r}; scenes follow --scenes", ctx)
-    fields = options.recipe_fields(recipe, sensors, years, months)
+    fields = options.recipe_fields(
+        recipe, sensors, years, months, min_clear=min_clear, max_cloud=max_cloud
+    )
     done = workflow.run(
         aoi=aoi,
         scenes=[*scenes, *more_scenes] or None,

@@ -14,6 +14,7 @@ from water_gee.deploy.assets import JOB, check_id
 from water_gee.deploy.graph import digest_of
 from water_gee.deploy.tiles import Area, Tile, cut
 from water_gee.errors import DeployError
+from water_gee.imagery import season as seasons
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.grid import Lattice, cell_from_id
 
@@ -367,10 +368,11 @@ def _recipes(recipe: Recipe, years: int | Iterable[int] | None) -> tuple[Recipe,
 
 @functools.lru_cache(maxsize=256)
 def _season(recipe: Recipe) -> tuple[int, int]:
-    """From the first month of the first year until after the last of the last, in ms, UTC."""
-    year, month = recipe.years[-1], recipe.months[-1]
-    first = datetime(recipe.years[0], recipe.months[0], 1, tzinfo=UTC)
-    after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    """From the first day of the first season until after the last of the last, in ms, UTC."""
+    spans = seasons.spans(recipe.years, recipe.months)
+    first, after = (
+        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (spans[0][0], spans[-1][1])
+    )
     return int(first.timestamp() * 1000), int(after.timestamp() * 1000)
 
 

@@ -127,8 +127,6 @@ def check_season(recipes: Iterable[Recipe], area: Area) -> None:
             f"no image of {sensors} at any time over {where}: it lies outside the collection; give "
             "another area"
         )
-    years = ", ".join(str(year) for recipe in empty for year in recipe.years)
-    months = ", ".join(str(month) for month in empty[0].months)
-    raise DeployError(
-        f"no image of {sensors} in months {months} of {years} over {where}; give other years"
-    )
+    years = sorted({year for recipe in empty for year in recipe.years})
+    season = empty[0].replace(years=years).season_text
+    raise DeployError(f"no image of {sensors} in {season} over {where}; give other years")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ee
 
 from water_gee.imagery import evidence as witnesses
+from water_gee.imagery import season as seasons
 from water_gee.imagery import sensors as products
 from water_gee.imagery.observed import reflectances, says, says_none
 from water_gee.imagery.recipe import EVIDENCE as EVIDENCE
@@ -52,7 +53,7 @@ def tile_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
 
 
 def feature_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
-    """The features of a recipe, float32, masked where nothing was observed; see `tile_image`."""
+    """The features of a recipe, float32, masked where too little was observed; see `tile_image`."""
     return _features_and_label(recipe, years)[0]
 
 
@@ -60,7 +61,7 @@ def label_image(recipe: Recipe, years: Iterable[int] | None = None) -> ee.Image:
     """The QA label of a recipe: band `water`, uint8.
 
     1 where more than half of the clear observations have the QA water bit, else 0; masked where
-    nothing was observed.
+    fewer than the recipe's `min_clear` are clear.
     """
     return _features_and_label(recipe, years)[1]
 
@@ -88,6 +89,7 @@ def request_image(
         sensor = products.sensor(scene[0])
         one = images(sensor).filter(ee.Filter.eq("system:index", scene[1]))
         observations = one.map(_observe(sensor, recipe.harmonize, evidence))
+        recipe = recipe.replace(min_clear=1)  # of one image there is one observation
     else:
         observations = _merged(recipe, _date_filter(recipe, years), _observe, evidence=evidence)
     if not evidence:
@@ -118,7 +120,10 @@ def season(recipe: Recipe, years: Iterable[int] | None = None) -> ee.ImageCollec
 def scenes(
     recipe: Recipe, years: Iterable[int] | None = None, *, any_time: bool = False
 ) -> ee.ImageCollection:
-    """The season's images as the catalogue has them, of any time if asked for: to be counted."""
+    """The season's images as the catalogue has them, to be counted.
+
+    With `any_time`, all there are: of any date, and however cloudy.
+    """
     return _merged(recipe, None if any_time else _date_filter(recipe, years), None)
 
 
@@ -130,11 +135,9 @@ def boxes(area: Any) -> ee.Geometry:
 
 
 def images(sensor: Sensor, recipe: Recipe | None = None) -> ee.ImageCollection:
-    """A sensor's images as the catalogue has them; of a recipe's years and months, where given."""
-    collection: ee.ImageCollection = ee.ImageCollection(sensor.collection)
-    if recipe is not None:
-        collection = collection.filter(_date_filter(recipe, None))
-    return collection
+    """A sensor's images as the catalogue has them; those of a recipe's season, where given."""
+    when = None if recipe is None else _date_filter(recipe, None)
+    return _chosen(sensor, when, None if recipe is None else recipe.max_cloud)
 
 
 def _merged(
@@ -143,9 +146,7 @@ def _merged(
     collections = []
     for name in recipe.sensors:
         sensor = products.sensor(name)
-        collection = ee.ImageCollection(sensor.collection)
-        if when is not None:
-            collection = collection.filter(when)
+        collection = _chosen(sensor, when, None if when is None else recipe.max_cloud)
         if observe is not None:
             collection = collection.map(observe(sensor, recipe.harmonize, evidence))
         collections.append(collection)
@@ -153,30 +154,27 @@ def _merged(
     return merged
 
 
+def _chosen(sensor: Sensor, when: Any, max_cloud: float | None) -> ee.ImageCollection:
+    """A sensor's images by date and by cloud; both None: all of them.
+
+    `lte` is the negation of `gt`, so that an image without the property is kept.
+    """
+    collection: ee.ImageCollection = ee.ImageCollection(sensor.collection)
+    if when is not None:
+        collection = collection.filter(when)
+    if max_cloud is not None:
+        collection = collection.filter(ee.Filter.lte(sensor.cloud, max_cloud))
+    return collection
+
+
 def _date_filter(recipe: Recipe, years: Iterable[int] | None) -> Any:
     """One range of dates for each run of months, half open, in UTC."""
     chosen = tuple(sorted(set(years))) if years is not None else recipe.years
     ranges = [
-        ee.Filter.date(f"{year}-{first:02d}-01", _month_after(year, last))
-        for year in chosen
-        for first, last in _runs(recipe.months)
+        ee.Filter.date(str(first), str(after))
+        for first, after in seasons.spans(chosen, recipe.months)
     ]
     return ranges[0] if len(ranges) == 1 else ee.Filter.Or(ranges)
-
-
-def _month_after(year: int, month: int) -> str:
-    return f"{year + month // 12}-{month % 12 + 1:02d}-01"
-
-
-def _runs(months: tuple[int, ...]) -> list[tuple[int, int]]:
-    """`(6, 7, 8, 12)` -> `[(6, 8), (12, 12)]`."""
-    runs: list[tuple[int, int]] = []
-    for month in months:
-        if runs and runs[-1][1] == month - 1:
-            runs[-1] = (runs[-1][0], month)
-        else:
-            runs.append((month, month))
-    return runs
 
 
 def _observe(sensor: Sensor, harmonize: bool | str, evidence: bool) -> Any:
@@ -205,7 +203,15 @@ def _features_and_label(recipe: Recipe, years: Iterable[int] | None) -> tuple[ee
 
 
 def _reduced(recipe: Recipe, observations: Any) -> Any:
-    return observations.mean() if recipe.composite == "mean" else observations.median()
+    """The composite, masked where too few observations are clear.
+
+    An observation has one mask for all of its bands, so that the votes for water count it.
+    """
+    composite = observations.mean() if recipe.composite == "mean" else observations.median()
+    if recipe.min_clear == 1:
+        return composite
+    clear = observations.select(WATER).count()
+    return composite.updateMask(clear.gte(recipe.min_clear))
 
 
 def _of_composite(recipe: Recipe, composite: Any) -> tuple[ee.Image, ee.Image]:

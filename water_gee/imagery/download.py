@@ -254,7 +254,7 @@ class _Download:
             Whether one of them, there or fetched, has an observed pixel.
         """
         pool = ThreadPoolExecutor(self.threads + _BESIDE, "water_gee-download")
-        bar = Bar(total, progress, lambda: (self.asker.retried, self.pace.level))
+        bar = Bar(total, progress, self._said)
         try:
             with bar:
                 self._collect(pool, self._mine(cells, bar), bar)
@@ -386,6 +386,11 @@ class _Download:
             about = f"; name another `dem` in the recipe, or None: elevation 0; {kept}"
             hint = about if dem is not None and dem in str(error) else f"; {kept}"
             raise DownloadError(f"the service refuses every tile: {error}{hint}") from error
+
+    def _said(self) -> str:
+        if self.asker.gone:
+            return "nobody answers, waiting"
+        return f"{self.pace.level} at once, {self.asker.retried} retries"
 
     def _kept(self) -> str:
         counts = self.store.manifest.counts()

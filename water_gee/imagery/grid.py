@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
 import shapely
-import shapely.prepared
 from affine import Affine
 
 from water_gee.errors import GridError, TileOutsideGridError
@@ -23,10 +23,29 @@ from water_gee.windows import Grid, Window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
     from shapely.geometry.base import BaseGeometry
+
+    Polygons = npt.NDArray[np.object_]
+    """`(n,)` shapely polygons."""
+
+    Marks = npt.NDArray[np.bool_]
+    """`(row, col)` of cells."""
+
+    Edges = npt.NDArray[np.float64]
+    """Degrees of the edges of cells, one more than there are cells."""
 
 _TOUCH = 1e-9
 """Degrees, a tenth of a millimetre: what reaches less far into a cell came from rounding."""
+
+_BAND = 32
+"""Rows of cells looked at together; what is held of an area's cells at any time."""
+
+_FEW = 256
+"""Cells of a block that are tested one by one, instead of halving the block again."""
+
+_POLYGON = 3
+"""Of `shapely.GeometryType`."""
 
 _ID = re.compile(r"([EW])(\d+(?:\.\d+)?)_([NS])(\d+(?:\.\d+)?)(?:@([\w-]+))?", re.ASCII)
 
@@ -60,11 +79,15 @@ class Lattice:
 
     def limit(self, degrees: int) -> int:
         """The last pixel edge at or before 90 or 180 degrees."""
-        return math.floor(degrees * self.pixels / self.cell)
+        return degrees * self.pixels * self.cell.denominator // self.cell.numerator
 
     def index(self, degrees: float) -> int:
         """The cell that holds a longitude or latitude; exact, its lower edge belongs to it."""
         return math.floor(Fraction(degrees) / self.cell)
+
+    def last(self, degrees: int) -> int:
+        """The last column (180) or row (90), clipped or whole; the first is `-1 - last`."""
+        return -(-self.limit(degrees) // self.pixels) - 1
 
 
 DEFAULT_LATTICE = Lattice.of(Recipe())
@@ -87,7 +110,8 @@ class Cell:
     scene: str = ""
 
     def __post_init__(self) -> None:
-        if self.core.width < 1 or self.core.height < 1:
+        east, north = self.lattice.last(180), self.lattice.last(90)
+        if not (-1 - east <= self.col <= east and -1 - north <= self.row <= north):
             raise TileOutsideGridError(
                 f"cell (col {self.col}, row {self.row}) lies beyond 180° or 90°; "
                 "the lattice has no such cell"
@@ -101,11 +125,9 @@ class Cell:
     @property
     def place(self) -> str:
         """The id without scene: the same of all tiles on this ground."""
-        digits = _digits(self.lattice.cell)
-        return "_".join(
-            f"{letters[position < 0]}{_decimal(abs(position) * self.lattice.cell, digits)}"
-            for position, letters in ((self.col, "EW"), (self.row, "NS"))
-        )
+        cell = self.lattice.cell
+        lon, lat = _decimal(abs(self.col), cell), _decimal(abs(self.row), cell)
+        return f"{'W' if self.col < 0 else 'E'}{lon}_{'S' if self.row < 0 else 'N'}{lat}"
 
     def of(self, scene: str) -> Cell:
         """The same cell, of one scene.
@@ -181,28 +203,116 @@ class Cell:
 def cells_for(polygon: BaseGeometry, recipe: Recipe | None = None) -> Iterator[Cell]:
     """The cells that share ground with an area, from the north, each row from the west.
 
+    They come one by one, and no more than some rows of them are looked at at a time: the planet's
+    3.6 million need no memory to speak of.
+
     Args:
-        polygon: EPSG:4326, within ±180 and ±90; `aoi.read_aoi` gives such.
+        polygon: Valid, EPSG:4326, within ±180 and ±90; `aoi.read_aoi` gives such.
         recipe: Its cell size and pixels make the lattice.
 
     Yields:
         Cells; one that the area only touches, by less than 1e-9 degrees, is left out.
     """
     lattice = Lattice.of(recipe) if recipe is not None else DEFAULT_LATTICE
-    if polygon.is_empty:
+    for north, west, marks in _marked(polygon, lattice):
+        for row, marked in enumerate(marks):
+            for col in np.flatnonzero(marked).tolist():
+                yield Cell(west + col, north - row, lattice)
+
+
+def count_cells(polygon: BaseGeometry, recipe: Recipe | None = None) -> int:
+    """How many cells `cells_for` gives, without making them.
+
+    Args:
+        polygon: As in `cells_for`.
+        recipe: As in `cells_for`.
+    """
+    lattice = Lattice.of(recipe) if recipe is not None else DEFAULT_LATTICE
+    return sum(int(np.count_nonzero(marks)) for _, _, marks in _marked(polygon, lattice))
+
+
+def _marked(area: BaseGeometry, lattice: Lattice) -> Iterator[tuple[int, int, Marks]]:
+    """Bands of rows from the north: northernmost row, westernmost column, and which cells."""
+    if area.is_empty:
         return
-    west, south, east, north = polygon.bounds
-    area = shapely.prepared.prep(polygon)
-    for row in range(lattice.index(north), lattice.index(south) - 1, -1):
-        for col in range(lattice.index(west), lattice.index(east) + 1):
-            if not _exists(col, row, lattice):
-                continue
-            cell = Cell(col, row, lattice)
-            left, bottom, right, top = cell.bounds
-            if area.intersects(
-                shapely.box(left + _TOUCH, bottom + _TOUCH, right - _TOUCH, top - _TOUCH)
-            ):
-                yield cell
+    west, south, east, north = area.bounds
+    last_col, last_row = lattice.last(180), lattice.last(90)
+    left, right = max(lattice.index(west), -1 - last_col), min(lattice.index(east), last_col)
+    low, high = max(lattice.index(south), -1 - last_row), min(lattice.index(north), last_row)
+    x = _edges(lattice, left, right + 1, lattice.limit(180))
+    y = _edges(lattice, low, high + 1, lattice.limit(90))
+
+    def bands(parts: Polygons, first: int, end: int) -> Iterator[tuple[int, int, Marks]]:
+        """Halve rows first to end, counted from the south, and so the area, until there are few."""
+        if not len(parts):
+            return
+        if end - first <= _BAND:
+            marks = np.zeros((end - first, len(x) - 1), bool)
+            _mark(parts, x, y[first : end + 1], marks)
+            yield low + end - 1, left, marks[::-1]
+            return
+        middle = (first + end) // 2
+        for a, b in ((middle, end), (first, middle)):
+            yield from bands(_within(parts, x[0], y[a], x[-1], y[b]), a, b)
+
+    yield from bands(_polygons(area), 0, len(y) - 1)
+
+
+def _mark(parts: Polygons, x: Edges, y: Edges, marks: Marks) -> None:
+    """Mark the cells between some edges that share ground with parts of an area.
+
+    A block of cells that lies inside is marked as one, one without area not looked into; any other
+    is halved, and so is the area, so that no cell is held against a whole coast.
+    """
+    if not len(parts):
+        return
+    if shapely.covers(parts, shapely.box(x[0], y[0], x[-1], y[-1])).any():
+        marks[:] = True
+        return
+    rows, cols = marks.shape
+    if rows * cols <= _FEW:
+        area = shapely.multipolygons(parts)
+        shapely.prepare(area)
+        marks[:] = shapely.intersects(
+            area,
+            shapely.box(
+                x[np.newaxis, :-1] + _TOUCH,
+                y[:-1, np.newaxis] + _TOUCH,
+                x[np.newaxis, 1:] - _TOUCH,
+                y[1:, np.newaxis] - _TOUCH,
+            ),
+        )
+        return
+    if rows > cols:
+        middle = rows // 2
+        halves = ((x, y[: middle + 1], marks[:middle]), (x, y[middle:], marks[middle:]))
+    else:
+        middle = cols // 2
+        halves = ((x[: middle + 1], y, marks[:, :middle]), (x[middle:], y, marks[:, middle:]))
+    for own_x, own_y, own in halves:
+        _mark(_within(parts, own_x[0], own_y[0], own_x[-1], own_y[-1]), own_x, own_y, own)
+
+
+def _within(parts: Polygons, west: float, south: float, east: float, north: float) -> Polygons:
+    """What of some polygons lies in a box, without those that only touch it."""
+    left, bottom, right, top = shapely.bounds(parts).T
+    near = (left < east) & (right > west) & (bottom < north) & (top > south)
+    inside = near & (left >= west) & (right <= east) & (bottom >= south) & (top <= north)
+    cut = shapely.intersection(parts[near & ~inside], shapely.box(west, south, east, north))
+    return np.concatenate([parts[inside], _polygons(cut)])
+
+
+def _polygons(area: BaseGeometry | Polygons) -> Polygons:
+    """The polygons of shapes, without their lines and points."""
+    parts = shapely.get_parts(area)
+    found: Polygons = parts[(shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_empty(parts)]
+    return found
+
+
+def _edges(lattice: Lattice, first: int, end: int, limit: int) -> Edges:
+    """The lower edges of cells `first` to `end`, in degrees, none beyond the last pixel edge."""
+    pixels = (min(max(cell * lattice.pixels, -limit), limit) for cell in range(first, end + 1))
+    return np.array([lattice.degrees(pixel) for pixel in pixels])
 
 
 def count_cells(polygon: BaseGeometry, recipe: Recipe | None = None) -> int:
@@ -225,7 +335,7 @@ def cell_from_id(cell_id: str, recipe: Recipe | None = None) -> Cell:
     for letter, number in (parts.group(1, 2), parts.group(3, 4)):
         exact = Fraction(number) / lattice.cell * (-1 if letter in "WS" else 1)
         if exact.denominator != 1:
-            size = _decimal(lattice.cell, _digits(lattice.cell))
+            size = _decimal(1, lattice.cell)
             raise TileOutsideGridError(f"{cell_id}: {number} is no multiple of {size} degrees")
         indices.append(exact.numerator)
     return Cell(indices[0], indices[1], lattice, parts.group(5) or "")
@@ -236,25 +346,18 @@ def place_of(cell_id: str) -> str:
     return cell_id.partition("@")[0]
 
 
-def _exists(col: int, row: int, lattice: Lattice) -> bool:
-    east, north = lattice.limit(180), lattice.limit(90)
-    pixels = lattice.pixels
-    return (
-        -east < (col + 1) * pixels
-        and col * pixels < east
-        and -north < (row + 1) * pixels
-        and row * pixels < north
-    )
-
-
 def _digits(cell: Fraction) -> int:
     """Decimal places that write every multiple of a cell exactly; three at least."""
     digits = 3
-    while (cell * 10**digits).denominator != 1 and digits < 12:
+    while cell.numerator * 10**digits % cell.denominator and digits < 12:
         digits += 1
     return digits
 
 
-def _decimal(value: Fraction, digits: int) -> str:
-    scaled = round(value * 10**digits)
+def _decimal(count: int, cell: Fraction) -> str:
+    """So many cells in degrees."""
+    digits = _digits(cell)
+    scaled, rest = divmod(count * cell.numerator * 10**digits, cell.denominator)
+    if rest:
+        scaled = round(count * cell * 10**digits)
     return f"{scaled // 10**digits}.{scaled % 10**digits:0{digits}d}"

@@ -28,10 +28,10 @@ class Bar:
     Args:
         total: Tiles of the whole download, those that are there included.
         shown: Whether to show it.
-        state: Requests repeated so far, and requests at once at this moment.
+        state: How requests go, in a few words.
     """
 
-    def __init__(self, total: int, shown: bool, state: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, total: int, shown: bool, state: Callable[[], str]) -> None:
         self._bar: Any = tqdm(total=total, desc="tiles", unit="tile", disable=not shown)
         self._state = state
         self._bytes = 0
@@ -52,16 +52,18 @@ class Bar:
     def add(self, size: int) -> None:
         """Count a tile of so many bytes on the disk."""
         self._bytes += size
-        self.refresh()
+        self._say()
         self._bar.update()
 
     def refresh(self) -> None:
-        """Say how it goes, though no tile has come."""
-        retried, level = self._state()
+        """Draw the bar, though no tile has come."""
+        self._say()
+        self._bar.refresh()
+
+    def _say(self) -> None:
         rate = self._bytes / max(time.monotonic() - self._began, 1e-3) / 1e6
-        said = f"{rate:.1f} MB/s, {level} at once, {retried} retries"
         # The bar itself shows a change at most ten times a second.
-        self._bar.set_postfix_str(said, refresh=False)
+        self._bar.set_postfix_str(f"{rate:.1f} MB/s, {self._state()}", refresh=False)
 
 
 class _Lines(logging.Formatter):

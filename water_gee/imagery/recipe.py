@@ -6,11 +6,13 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from water_gee.errors import RecipeError, RecipeMismatchError
+from water_gee.imagery import season as seasons
 from water_gee.imagery.harmony import HARMONIES
 from water_gee.imagery.sensors import COMMON_BANDS, SENSORS, sensor
 
@@ -35,10 +37,18 @@ LATTICE_CRS = "EPSG:4326"
 COMPOSITES = ("median", "mean", "scene")
 """What becomes of the observations: one tile a cell, or one a cell and acquisition."""
 
-MAY_DIFFER = ("years", "composite")
+MAY_DIFFER = ("years", "composite", "min_clear", "max_cloud")
 """What may differ between a model and what it maps: it has learned what a pixel looks like."""
 
-_LATER: dict[str, Any] = {"composite": "median", "harmonize": False}
+MAX_MIN_CLEAR = 1000
+"""More observations than a season of all sensors together has of any pixel."""
+
+_LATER: dict[str, Any] = {
+    "composite": "median",
+    "harmonize": False,
+    "min_clear": 1,
+    "max_cloud": None,
+}
 """Fields that recipes did not always have, and what they meant then. Where they still mean it they
 are not written down, so that older stores and models have the recipes and digests they had."""
 
@@ -49,8 +59,10 @@ class Recipe:
 
     Attributes:
         sensors: Names from `sensors.SENSORS`; their observations are merged.
-        years: Calendar years.
-        months: Months of those years, 1 to 12; December belongs to the year it lies in.
+        years: Each gives a season.
+        months: Of those years, 1 to 12, ascending; or, with January right after December, a season
+            over New Year, such as `(12, 1, 2)`, that begins in the year before: that of 2020 begins
+            in December 2019.
         dem: Asset id of the elevation model in metres, or None: elevation 0 everywhere.
         features: Names from `FEATURES`.
         crs: Of the tiles; the lattice is in EPSG:4326.
@@ -62,6 +74,10 @@ class Recipe:
             are the median where this is `scene`.
         harmonize: Whether TM and ETM+ are brought to OLI: `ols` or `rma`, the regression of
             `harmony`; True is `ols`.
+        min_clear: A pixel of a season with fewer clear observations is not observed; how many it
+            has is the tile's evidence `clear_count`. A tile of one scene has one, and keeps it.
+        max_cloud: Images with more cloud than so many percent, by their own property
+            (`Sensor.cloud`), are left out; one that does not say is kept. None: all are taken.
 
     Raises:
         RecipeError: A field is out of range, or sensors that must not be merged.
@@ -79,13 +95,15 @@ class Recipe:
     margin: int = 3
     composite: str = "median"
     harmonize: bool | str = False
+    min_clear: int = 1
+    max_cloud: float | None = None
 
     def __post_init__(self) -> None:
         order = list(SENSORS)
         names = {sensor(name).name for name in _strings("sensors", self.sensors)}
         object.__setattr__(self, "sensors", tuple(sorted(names, key=order.index)))
         object.__setattr__(self, "years", _integers("years", self.years, 1972, 2999))
-        object.__setattr__(self, "months", _integers("months", self.months, 1, 12))
+        object.__setattr__(self, "months", seasons.ordered(_several("months", self.months)))
         object.__setattr__(self, "features", _strings("features", self.features))
         _check_features(self.features)
         object.__setattr__(self, "dem", _elevation(self.dem))
@@ -103,6 +121,8 @@ class Recipe:
         if self.composite not in COMPOSITES:
             raise RecipeError(f"composite {self.composite!r}: one of {', '.join(COMPOSITES)}")
         object.__setattr__(self, "harmonize", _harmony(self.harmonize))
+        _check_clear(self.min_clear)
+        object.__setattr__(self, "max_cloud", _percent(self.max_cloud))
         _check_families(self.sensors, self.harmonize)
 
     @property
@@ -119,6 +139,12 @@ class Recipe:
     def season(self) -> Recipe:
         """What a map of the season is made with: `median` where tiles are of single scenes."""
         return self.replace(composite="median") if self.composite == "scene" else self
+
+    @property
+    def season_text(self) -> str:
+        """Which images are asked for, in words: `months 6, 7, 8 of 2020`."""
+        clouds = "" if self.max_cloud is None else f", at most {self.max_cloud:g} % cloud"
+        return seasons.in_words(self.months, self.years) + clouds
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe in types that JSON and TOML share; later fields only where not as before."""
@@ -192,8 +218,20 @@ def _elevation(given: Any) -> str | None:
     return None if given.strip().lower() in ("", NO_DEM) else given
 
 
+def _several(name: str, given: Any) -> Iterable[Any]:
+    """One number is a list of one."""
+    if isinstance(given, int):
+        return (given,)
+    try:
+        iter(given)
+    except TypeError:
+        raise RecipeError(f"{name}: whole numbers, not {given!r}") from None
+    values: Iterable[Any] = given
+    return values
+
+
 def _integers(name: str, given: Any, low: int, high: int) -> tuple[int, ...]:
-    values = (given,) if isinstance(given, int) else tuple(given)
+    values = tuple(_several(name, given))
     wrong = [v for v in values if isinstance(v, bool) or not isinstance(v, int)]
     wrong += [v for v in values if v not in wrong and not low <= v <= high]
     if wrong or not values:
@@ -225,6 +263,21 @@ def _harmony(given: bool | str) -> bool | str:
     if given not in HARMONIES:
         raise RecipeError(f"harmonize {given!r}: false, or one of {', '.join(HARMONIES)}")
     return given
+
+
+def _check_clear(given: Any) -> None:
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if not whole or not 1 <= given <= MAX_MIN_CLEAR:
+        raise RecipeError(f"min_clear {given!r}: a whole number from 1 to {MAX_MIN_CLEAR}")
+
+
+def _percent(given: Any) -> float | None:
+    if given is None:
+        return None
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not number or not math.isfinite(given) or not 0 <= given <= 100:
+        raise RecipeError(f"max_cloud {given!r}: a number from 0 to 100, in percent")
+    return float(given)
 
 
 def _check_families(names: tuple[str, ...], harmonize: bool | str) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("water_gee")
 
+SERVICE = logging.getLogger("water_gee.service")
+"""What concerns the whole run; the command line shows it, which it does not with single tiles."""
+
 ATTEMPTS = 8
 """Requests for one thing, the first among them."""
 
@@ -95,6 +98,11 @@ class Asker:
         self._outage = _Outage(self.stop)
         self._seconds: deque[float] = deque(maxlen=100)
         self._lock = threading.Lock()
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody answers at this moment."""
+        return self._outage.gone()
 
     def ask(self, request: Callable[[], Answer], what: str = "") -> tuple[Answer, int]:
         """Call the service until it answers, or gives a reason that does not pass.
@@ -199,11 +207,11 @@ class _Outage:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Let a request pass; while the service is gone, one after the other, with pauses."""
-        if not self._gone():
+        if not self.gone():
             yield
             return
         with self._probe:
-            if self._gone():
+            if self.gone():
                 self._stop.wait(min(PROBE_SECONDS, 2.0 ** min(self._probes, 10)))
                 self._probes += 1
             yield
@@ -211,28 +219,29 @@ class _Outage:
     def answered(self) -> None:
         """Note that the service is there."""
         with self._lock:
-            gone, since = self._gone(), self._since
+            gone, since = self.gone(), self._since
             self._unanswered, self._probes, self._since = 0, 0, math.inf
         if gone:
-            LOG.warning("the service answers again, after %.0f s", time.monotonic() - since)
+            SERVICE.warning("the service answers again, after %.0f s", time.monotonic() - since)
 
     def silent(self, error: BaseException) -> bool:
         """Note a request without answer; returns whether to wait for the service and ask again."""
         with self._lock:
-            was_gone = self._gone()
+            was_gone = self.gone()
             self._unanswered += 1
             self._since = min(self._since, time.monotonic())
             patience = self._since + PATIENCE_SECONDS - time.monotonic()
-            gone = self._gone()
+            gone = self.gone()
         if gone and not was_gone:
-            LOG.warning(
+            SERVICE.warning(
                 "nobody answers (%s); waiting up to %.0f s for the service", error, patience
             )
         if gone and patience <= 0:
             self._stop.set()
         return gone and not self._stop.is_set()
 
-    def _gone(self) -> bool:
+    def gone(self) -> bool:
+        """Whether several requests in a row had no answer."""
         return self._unanswered >= SILENT
 
 

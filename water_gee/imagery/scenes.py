@@ -144,7 +144,7 @@ def recipe_for(scenes: Sequence[Scene], given: Mapping[str, Any]) -> Recipe:
     fields: dict[str, Any] = {
         "sensors": [scene.sensor for scene in usable],
         "years": [scene.year for scene in usable],
-        "months": [scene.month for scene in usable],
+        "months": sorted(scene.month for scene in usable if scene.month is not None),
     }
     kept = {name: value for name, value in fields.items() if name not in given}
     return Recipe.from_dict({**given, **kept})

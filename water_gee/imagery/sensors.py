@@ -169,6 +169,7 @@ class Sensor:
         qa: What it says: bits, or classes.
         obscuring: Those of `qa` any of which makes an observation useless for the ground.
         sun: Where the sun stood.
+        cloud: The property of an image that says how much of it is cloud, in percent.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Sensor:
     qa: tuple[QaBit, ...] | tuple[QaClass, ...] = QA_PIXEL_BITS
     obscuring: tuple[str, ...] = OBSCURING
     sun: Sun = Sun()
+    cloud: str = "CLOUD_COVER"
 
     def bit(self, name: str) -> QaBit | QaClass:
         """A QA field or class by name.
@@ -246,6 +248,7 @@ _HLS: dict[str, Any] = {
     "qa": FMASK_BITS,
     "obscuring": ("cloud", "dilated_cloud", "cloud_shadow"),
     "sun": Sun("MEAN_SUN_AZIMUTH_ANGLE", "MEAN_SUN_ZENITH_ANGLE", zenith=True),
+    "cloud": "CLOUD_COVERAGE",
 }
 
 SENSORS: dict[str, Sensor] = {
@@ -272,6 +275,7 @@ SENSORS: dict[str, Sensor] = {
             qa=SCL_CLASSES,
             obscuring=("fill", "saturated", "cloud_shadow", "cloud_medium", "cloud", "cirrus"),
             sun=Sun("MEAN_SOLAR_AZIMUTH_ANGLE", "MEAN_SOLAR_ZENITH_ANGLE", zenith=True),
+            cloud="CLOUDY_PIXEL_PERCENTAGE",
         ),
         Sensor(
             "hls_l30",

@@ -180,9 +180,8 @@ def _footprint(recipe: Recipe) -> Area:
     scenes = composite.scenes(recipe)
     if not attempts(scenes.limit(1).size().getInfo):
         raise EmptySeasonError(
-            f"the catalogue has no image of {', '.join(recipe.sensors)} in months "
-            f"{', '.join(map(str, recipe.months))} of {', '.join(map(str, recipe.years))}; give "
-            "other `years`, or ingest scenes"
+            f"the catalogue has no image of {', '.join(recipe.sensors)} in {recipe.season_text}; "
+            "give other `years`, or ingest scenes"
         )
     return read_aoi(attempts(scenes.geometry().getInfo))
 

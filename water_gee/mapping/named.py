@@ -23,9 +23,9 @@ from rasterio.warp import transform_bounds
 
 from water_gee import session
 from water_gee.errors import DownloadError, RasterError
+from water_gee.imagery import season as seasons
 from water_gee.imagery.request import MAX_REQUEST_BYTES, request_pixels
 from water_gee.imagery.store import LAND, NOT_OBSERVED, WATER
-from water_gee.mapping.stac import season
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,8 @@ def served(
         name: A short name or an asset id of `NAMES`.
         chart: The map.
         years: Of the reference; by default those of the map's recipe.
-        months: Of Dynamic World; by default those of the map's recipe, else all.
+        months: Of Dynamic World, in the order of a recipe's; by default those of the map's recipe,
+            else all.
 
     Raises:
         DownloadError: The service has no such asset, or nothing of those years.
@@ -184,9 +185,8 @@ def _dynamic_world(
     import ee
 
     wanted = months if months is not None else chart.recipe.get("months") or range(1, 13)
-    spans = [season((year,), (int(month),)) for year in years for month in wanted]
-    day = np.timedelta64(1, "D")
-    filters = [ee.Filter.date(str(first), str(np.datetime64(last) + day)) for first, last in spans]
+    spans = seasons.spans(years, seasons.ordered(int(month) for month in wanted))
+    filters = [ee.Filter.date(str(first), str(after)) for first, after in spans]
     west, south, east, north = transform_bounds(
         CRS.from_user_input(chart.grid.crs), CRS.from_epsg(4326), *chart.grid.bounds
     )

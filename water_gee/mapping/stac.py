@@ -6,7 +6,6 @@ https://stac-extensions.github.io. Its links are relative, so that a folder can 
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import hashlib
 import json
@@ -24,6 +23,7 @@ from water_gee import metrics, raster
 from water_gee._version import __version__
 from water_gee.errors import RasterError
 from water_gee.files import write_bytes
+from water_gee.imagery import season as seasons
 from water_gee.imagery.store import NOT_OBSERVED
 from water_gee.mapping import maps, styles
 from water_gee.mapping.footprint import bounding_box, footprint
@@ -170,10 +170,9 @@ def _written(item: pystac.Item, target: Path) -> Path:
 
 
 def season(years: Sequence[int], months: Sequence[int] = tuple(range(1, 13))) -> Period:
-    """First and last day of the months of some years."""
-    first = dt.date(min(years), min(months), 1)
-    last_day = calendar.monthrange(max(years), max(months))[1]
-    return first, dt.date(max(years), max(months), last_day)
+    """First and last day of the seasons of some years; months as `imagery.season.ordered` has."""
+    spans = seasons.spans(sorted(years), seasons.ordered(months))
+    return spans[0][0], spans[-1][1] - dt.timedelta(days=1)
 
 
 def _period(chart: WaterMap) -> Period:
