@@ -315,11 +315,6 @@ def _edges(lattice: Lattice, first: int, end: int, limit: int) -> Edges:
     return np.array([lattice.degrees(pixel) for pixel in pixels])
 
 
-def count_cells(polygon: BaseGeometry, recipe: Recipe | None = None) -> int:
-    """How many cells `cells_for` gives."""
-    return sum(1 for _ in cells_for(polygon, recipe))
-
-
 def cell_from_id(cell_id: str, recipe: Recipe | None = None) -> Cell:
     """The cell with an id such as `E106.650_N52.245`, or that and `@LC08_132023_20200701`.
 
