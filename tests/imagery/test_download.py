@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import json
@@ -31,6 +32,7 @@ from water_gee.errors import (
     RecipeMismatchError,
     SessionError,
     TileFailedError,
+    WaterGeeWarning,
 )
 from water_gee.imagery import composite, download, evidence, request, retries
 from water_gee.imagery.download import download_tiles
@@ -230,6 +232,21 @@ def test_the_log_lies_in_the_store_and_names_every_tile(service, tmp_path):
     assert set(told) == {cell.id for cell in store.cells()}
     assert all(line["water"] == 25 and line["attempts"] == 1 for line in told.values())
     assert logging.getLogger("water_gee").handlers == []
+
+
+def test_a_log_that_cannot_be_written_is_one_warning_and_no_traceback(
+    service, tmp_path, monkeypatch, capsys
+):
+    from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+    def full(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ConcurrentRotatingFileHandler, "do_write", full)
+    with pytest.warns(WaterGeeWarning, match=r"water_gee.log cannot be written .*No space") as told:
+        assert len(get(tmp_path).cells()) == CELLS
+    assert len(told) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_the_progress_bar_counts_tiles(service, tmp_path, capsys):
@@ -472,8 +489,6 @@ def test_an_answer_that_is_no_tile_fails_that_tile(service, tmp_path):
 
 
 def test_a_full_disk_stops_the_run_in_one_line(service, tmp_path, monkeypatch):
-    import errno
-
     from water_gee import files
 
     def full(path):

@@ -239,9 +239,12 @@ def test_scenes_are_taken_up_where_they_were_left(fetch, tmp_path, monkeypatch):
     from water_gee.imagery import download
 
     whole = download.request_tile
-    monkeypatch.setattr(
-        download, "request_tile", lambda cell, *rest: asked.append(cell.id) or whole(cell, *rest)
-    )
+
+    def ask(cell, *rest, **how):
+        asked.append(cell.id)
+        return whole(cell, *rest, **how)
+
+    monkeypatch.setattr(download, "request_tile", ask)
     again = fetch(near, SCENES)
     assert asked == [gone.id]
     assert len(again.cells()) == 3

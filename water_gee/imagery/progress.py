@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import sys
 import time
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from tqdm.auto import tqdm
+
+from water_gee.errors import WaterGeeWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,9 +90,22 @@ def logging_to(folder: Path) -> Iterator[None]:
     """Log into the store; the handler lets several processes write and rotate one file."""
     from concurrent_log_handler import ConcurrentRotatingFileHandler
 
-    handler = ConcurrentRotatingFileHandler(
-        folder / LOG_NAME, maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8"
-    )
+    class Handler(ConcurrentRotatingFileHandler):
+        """Says in one line, once, that the log cannot be written; tiles say it for themselves."""
+
+        told = False
+
+        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+            if not self.told:
+                self.told = True
+                warnings.warn(
+                    f"{folder / LOG_NAME} cannot be written ({sys.exception()}); the download goes "
+                    f"on, not noted is: {record.getMessage()}",
+                    WaterGeeWarning,
+                    stacklevel=2,
+                )
+
+    handler = Handler(folder / LOG_NAME, maxBytes=_LOG_BYTES, backupCount=3, encoding="utf-8")
     handler.setFormatter(_Lines())
     level = LOG.level
     LOG.addHandler(handler)
