@@ -34,7 +34,13 @@ AREA = (106.6, 52.2, 106.9, 52.3)
 @pytest.fixture(scope="module")
 def small():
     """A small network over two sensors and two years, and the elevation."""
-    recipe = Recipe(sensors=("landsat8", "landsat9"), years=(2021, 2022), months=(1, 6, 7, 12))
+    recipe = Recipe(
+        sensors=("landsat8", "landsat9"),
+        years=(2021, 2022),
+        months=(10, 12, 1),
+        min_clear=2,
+        max_cloud=50,
+    )
     return TrainedModel(undecided(small_cnn()), recipe, {})
 
 

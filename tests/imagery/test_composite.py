@@ -6,7 +6,9 @@ import json
 
 import ee
 import fake_service
+import numpy as np
 import pytest
+import shapely
 
 from water_gee.imagery import composite
 from water_gee.imagery import sensors as products
@@ -258,3 +260,16 @@ def test_only_harmonized_seasons_carry_the_published_lines(sensor):
     assert "0.8474" not in text
     both = Recipe(sensors=("landsat7", "landsat8"), harmonize="ols")
     assert json.dumps(ee.serializer.encode(composite.season(both))).count("0.8474") == 1
+
+
+def test_the_boxes_of_an_area_cover_it_and_stay_few():
+    corners = np.random.default_rng(0).uniform((-180, -60), (178, 79), (3000, 2))
+    for count in (3, 3000):
+        islands = shapely.box(*corners[:count].T, *(corners[:count] + 0.1).T)
+        area = shapely.union_all(islands)
+        whole = ee.serializer.encode(composite.boxes(area), is_compound=False)
+        drawn = whole["functionInvocationValue"]["arguments"]["coordinates"]["constantValue"]
+        (rings,) = zip(*drawn, strict=True)
+        parts = [shapely.Polygon(ring) for ring in rings]
+        assert len(parts) <= max(composite.MOST_BOXES, 36 * 15)
+        assert shapely.union_all(parts).buffer(1e-9).covers(area)

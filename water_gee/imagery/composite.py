@@ -11,6 +11,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import ee
+import numpy as np
+import shapely
 
 from water_gee.imagery import evidence as witnesses
 from water_gee.imagery import season as seasons
@@ -33,6 +35,9 @@ FILL = 255
 
 ELEVATION_UNIT = 4000.0
 """Metres to 1 of the elevation feature."""
+
+MOST_BOXES = 200
+"""Boxes of an area in a request; of more parts, those near each other share one."""
 
 _LINE_ENDS = (((2, 0), (2, 4)), ((0, 2), (4, 2)), ((0, 0), (4, 4)), ((0, 4), (4, 0)))
 """`(row, col)` of the two ends of each direction in a 5 x 5 kernel: W-E, N-S, NW-SE, NE-SW."""
@@ -128,9 +133,19 @@ def scenes(
 
 
 def boxes(area: Any) -> ee.Geometry:
-    """The boxes around an area's parts: a request need not carry every bend of a coast."""
-    parts = [part.envelope.exterior.coords[:] for part in getattr(area, "geoms", [area])]
-    region: ee.Geometry = ee.Geometry.MultiPolygon([[part] for part in parts], None, False)
+    """The boxes around an area's parts: a request need not carry every bend of a coast.
+
+    Of more than `MOST_BOXES` parts, those whose middle lies in the same square of 10 degrees share
+    one: a request holds 10 MB, and a country may have 50,000 islands.
+    """
+    around = shapely.bounds(shapely.get_parts(area))
+    if len(around) > MOST_BOXES:
+        middle = (around[:, :2] + around[:, 2:]) / 2
+        _, square = np.unique(np.floor(middle / 10), axis=0, return_inverse=True)
+        groups = [around[square.ravel() == index] for index in range(square.max() + 1)]
+        around = np.array([[*own[:, :2].min(0), *own[:, 2:].max(0)] for own in groups])
+    parts = [[shapely.box(*own).exterior.coords[:]] for own in around.tolist()]
+    region: ee.Geometry = ee.Geometry.MultiPolygon(parts, None, False)
     return region
 
 
