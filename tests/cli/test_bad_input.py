@@ -158,16 +158,17 @@ def test_nobody_at_the_url(refused):
 
 def test_a_server_that_is_gone_halfway(refused, tiny_catalog, area, monkeypatch):
     from water_gee.emulator import start
-    from water_gee.imagery import download
+    from water_gee.imagery import acquisitions, retries
 
+    monkeypatch.setattr(retries, "PATIENCE_SECONDS", 1.0)
     with start(tiny_catalog) as server:
-        began = download.check_season
+        began = acquisitions.check_season
 
         def and_then_the_server_dies(*arguments):
             began(*arguments)
             server.stop()
 
-        monkeypatch.setattr(download, "check_season", and_then_the_server_dies)
+        monkeypatch.setattr(acquisitions, "check_season", and_then_the_server_dies)
         line = refused("download", area, "--url", server.url)
     assert "no longer answers" in line
 

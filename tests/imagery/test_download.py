@@ -381,8 +381,10 @@ def test_the_run_waits_for_a_service_that_is_gone_for_a_while(service, tmp_path,
     service.pixels = away
     assert len(get(tmp_path).cells()) == CELLS
     said = [json.loads(line)["message"] for line in log_of(tmp_path)]
-    assert sum("waiting up to 600 s for the service" in line for line in said) == 1
-    assert sum("the service answers again" in line for line in said) == 1
+    waits = sum("waiting up to 600 s for the service" in line for line in said)
+    # Two, where an answer that was under way comes between.
+    assert 1 <= waits <= 2
+    assert sum("the service answers again" in line for line in said) == waits
 
 
 def test_an_answer_cut_short_is_asked_for_again(service, tmp_path):

@@ -265,7 +265,7 @@ def test_images_far_from_the_area_are_no_season(fetch):
 
 
 def test_images_near_the_area_that_reach_no_cell_are_told_apart(fetch, monkeypatch):
-    monkeypatch.setattr(Acquisition, "reaches", lambda *_: False)
+    monkeypatch.setattr(Acquisition, "reached", lambda *_: [])
     near, _ = scenes()
     with pytest.raises(EmptySeasonError, match=r"none of the 3 images .* one of its 1 cell"):
         fetch(near, SCENES)
@@ -295,8 +295,8 @@ def test_a_footprint_that_is_unknown_or_crosses_180_degrees_reaches_everywhere()
     assert acquisitions._footprint(None) is None
     assert acquisitions._footprint({"type": "Polygon", "coordinates": []}) is None
     cell = Cell(1104, -262)
-    assert Acquisition("a", "landsat8", None).reaches(cell)
-    assert not Acquisition("a", "landsat8", acquisitions._footprint(ring)).reaches(cell)
+    assert Acquisition("a", "landsat8", None).reached([cell]) == [cell]
+    assert Acquisition("a", "landsat8", acquisitions._footprint(ring)).reached([cell]) == []
 
 
 def test_a_store_of_scenes_is_no_store_of_medians(fetch):

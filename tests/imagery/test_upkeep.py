@@ -17,6 +17,7 @@ from fake_service import FakeService, RefusalError
 from made_up_tiles import AREA, CELLS, SMALL, get, whole
 from PIL import Image
 
+from water_gee import session
 from water_gee.cli.app import main
 from water_gee.errors import NetworkMountWarning, StoreError, TileFailedError
 from water_gee.imagery import upkeep
@@ -25,6 +26,13 @@ from water_gee.imagery.gridmap import write_grid
 from water_gee.imagery.store import TileStore
 
 BOX = shapely.to_wkb(shapely.box(*AREA))
+
+
+@pytest.fixture(autouse=True)
+def _no_session_left():
+    yield
+    if session._current is not None:
+        session._current.close()
 
 
 @pytest.fixture

@@ -28,19 +28,18 @@ from water_gee.errors import (
 from water_gee.imagery import retries
 from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.claims import Presence
-from water_gee.imagery.grid import cells_for, count_cells
+from water_gee.imagery.grid import Cell, cells_for, count_cells
 from water_gee.imagery.manifest import NAME
 from water_gee.imagery.pace import Pace
 from water_gee.imagery.progress import LOG, Bar, logging_to
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.request import Cut, check_size, encoded, request_tile
-from water_gee.imagery.retries import Asker, attempts, own_retries
+from water_gee.imagery.retries import Asker, own_retries
 from water_gee.imagery.store import TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from water_gee.imagery.grid import Cell
     from water_gee.imagery.manifest import TileRow
 
 DEFAULT_STORE = "./water_gee_tiles"
@@ -141,33 +140,37 @@ def fill(
         if not total:
             raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
         if recipe.composite == "scene":
-            places = list({cell.place: cell for cell in cells}.values())
-            pairs, sensors = _of_scenes(places, recipe, area)
-            wanted = {cell.id for cell in only} if only else None
-            cells = [cell for cell in pairs if wanted is None or cell.id in wanted]
-            total = len(cells)
+            pairs, sensors = _of_scenes(recipe, area, only)
+            cells, total = pairs, len(pairs)
         LOG.info("%d tiles: %s", total, recipe)
         with Presence(tiles.manifest, shapely.to_wkb(area), total) as presence:
             found = _Download(tiles, presence, area, sensors, threads).run(cells, total, progress)
     if not found:
         line = f"{tiles.path}: not one pixel was observed in {total} tiles, for clouds or fill"
+        if recipe.min_clear > 1:
+            line += f", {recipe.min_clear} times at least"
         LOG.warning(line)
         warnings.warn(f"{line}; widen months, years or sensors", EmptyTileWarning, stacklevel=4)
 
 
 def _of_scenes(
-    cells: Sequence[Cell], recipe: Recipe, area: Any
+    recipe: Recipe, area: Any, only: Sequence[Cell] | None
 ) -> tuple[list[Cell], dict[str, str]]:
     """Cells times the acquisitions that reach them, and the sensor of each acquisition."""
-    from water_gee.imagery.acquisitions import acquisitions
+    from water_gee.imagery.acquisitions import acquisitions, check_season
 
     check_season(recipe, area)
-    found = acquisitions(recipe, area, attempts)
-    pairs = [cell.of(each.name) for each in found for cell in cells if each.reaches(cell)]
+    found = acquisitions(recipe, area)
+    places, wanted = list(cells_for(area, recipe)), None
+    if only is not None:
+        places = sorted({Cell(cell.col, cell.row, cell.lattice) for cell in only})
+        wanted = {cell.id for cell in only}
+    pairs = [cell.of(each.name) for each in found for cell in each.reached(places)]
+    pairs = [cell for cell in pairs if wanted is None or cell.id in wanted]
     if not pairs:
         raise EmptySeasonError(
-            f"none of the {len(found)} images near the area reaches one of its {len(cells)} cells; "
-            "choose another area, or widen `months`, `years` or `sensors` in the recipe"
+            f"none of the {len(found)} images near the area reaches one of its {len(places)} "
+            "cells; choose another area, or widen `months`, `years` or `sensors` in the recipe"
         )
     return pairs, {each.name: each.sensor for each in found}
 
@@ -183,40 +186,6 @@ def _recipe(path: Path, recipe: Recipe | None, years: int | Iterable[int] | None
     if years is None:
         return recipe
     return recipe.replace(years=years if isinstance(years, int) else list(years))
-
-
-def check_season(recipe: Recipe, area: Any) -> None:
-    """Ask for the number of images before asking for tiles.
-
-    Raises:
-        EmptySeasonError: None; it says whether there is one at another time.
-    """
-    from water_gee.imagery import composite
-
-    region = composite.boxes(area)
-
-    def count(any_time: bool) -> int:
-        scenes = composite.scenes(recipe, any_time=any_time).filterBounds(region)
-        return int(attempts(scenes.limit(1).size().getInfo))
-
-    if count(any_time=False):
-        return
-    west, south, east, north = area.bounds
-    where = f"the area (W {west:.3f}, S {south:.3f}, E {east:.3f}, N {north:.3f})"
-    sensors = ", ".join(recipe.sensors)
-    if not count(any_time=True):
-        raise EmptySeasonError(
-            f"no image of {sensors} at any time over {where}: it lies outside all images of this "
-            "catalogue; choose another area or sensor, or ingest scenes of it"
-        )
-    raise EmptySeasonError(
-        f"no image of {sensors} in months {_list(recipe.months)} of {_list(recipe.years)} over "
-        f"{where}; widen it with more `months`, `years` or `sensors` in the recipe"
-    )
-
-
-def _list(numbers: Iterable[int]) -> str:
-    return ", ".join(str(number) for number in numbers)
 
 
 # ---------------------------------------------------------------------------------- all tiles
@@ -306,6 +275,7 @@ class _Download:
     def _prepare(self) -> None:
         """Ask, before the first tile, whether there are images; none is asked for without need."""
         from water_gee.imagery import composite
+        from water_gee.imagery.acquisitions import check_season
 
         if not self.sensors:
             check_season(self.store.recipe, self.area)

@@ -19,8 +19,8 @@ from affine import Affine
 
 from water_gee import session
 from water_gee.errors import AoiError, DownloadError, EmptySeasonError
+from water_gee.imagery.acquisitions import check_season
 from water_gee.imagery.aoi import read_aoi
-from water_gee.imagery.download import check_season
 from water_gee.imagery.grid import Lattice
 from water_gee.imagery.request import request_pixels
 from water_gee.imagery.retries import attempts, own_retries
