@@ -93,6 +93,8 @@ class Transport:
                 stream=True,
             ) as response:
                 content = response.raw.read(decode_content=True)
+        except requests.exceptions.ConnectTimeout as error:
+            raise ConnectionError(f"{uri.partition('?')[0]} cannot be reached") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise TimeoutError(f"no answer within {seconds:.0f} s") from error
         except (
@@ -107,6 +109,7 @@ class Transport:
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
             raise ConnectionError(error) from error
         found = httplib2.Response({**response.headers, "status": str(response.status_code)})
+        found.reason = response.reason
         return found, content
 
     def close(self) -> None:

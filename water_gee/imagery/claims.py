@@ -7,10 +7,12 @@ however it ends. What a dead one had claimed is anybody's.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from water_gee.errors import StoreError
 from water_gee.files import locked
 from water_gee.imagery.manifest import now, refusing
 
@@ -32,7 +34,7 @@ class Order:
         there: Tiles that it found there, so far.
         fetched: Tiles that it has brought.
         began: When, UTC, ISO 8601.
-        ended: When, or None: it runs, or was killed.
+        ended: When all of it was there; None: it runs, was stopped, or some tiles failed.
         running: Whether its process is at work.
     """
 
@@ -65,8 +67,9 @@ class Presence:
     """One download at work in a store; a context manager.
 
     Attributes:
-        order: Its number in the manifest.
+        order: Its number in the manifest; None until `begin`.
         cells: Tiles that it is to bring.
+        there: Tiles that it found there, so far.
 
     Args:
         manifest: Of the store.
@@ -78,38 +81,45 @@ class Presence:
     """
 
     def __init__(self, manifest: Manifest, area: bytes, cells: int) -> None:
-        self._manifest = manifest
+        self.order: int | None = None
         self.cells = cells
+        self.there = 0
+        self._area = area
+        self._manifest = manifest
         self._owner = uuid.uuid4().hex[:12]
         self._path = _lock_of(manifest.folder, self._owner)
         self._lock = contextlib.ExitStack()
         with refusing(manifest.folder):
             self._lock.enter_context(locked(self._path))
-        try:
-            with manifest.transaction() as connection:
-                made = connection.execute(
-                    "INSERT INTO orders (owner, area, cells, there, fetched, began) "
-                    "VALUES (?, ?, ?, 0, 0, ?)",
-                    (self._owner, area, cells, now()),
-                )
-                self.order = int(made.lastrowid or 0)
-        except BaseException:
-            self._leave()
-            raise
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        ended = now() if kind is None else None
         try:
             self._manifest.commit(
                 [
                     ("DELETE FROM claims WHERE owner = ?", (self._owner,)),
-                    ("UPDATE orders SET ended = ? WHERE id = ?", (now(), self.order)),
+                    ("UPDATE orders SET ended = ? WHERE id = ?", (ended, self.order)),
                 ]
             )
+        except StoreError:
+            if kind is None:  # otherwise what went wrong before is what is told
+                raise
         finally:
-            self._leave()
+            self._lock.close()
+            self._path.unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """Enter the download, so that a repair knows what it was to bring."""
+        with self._manifest.transaction() as connection:
+            made = connection.execute(
+                "INSERT INTO orders (owner, area, cells, there, fetched, began) "
+                "VALUES (?, ?, ?, ?, 0, ?)",
+                (self._owner, self._area, self.cells, self.there, now()),
+            )
+            self.order = int(made.lastrowid or 0)
 
     def claim(self, cells: Sequence[str], gone: Iterable[str] = ()) -> Claim:
         """Find out which cells have a tile, and claim those that nobody has or fetches.
@@ -138,15 +148,13 @@ class Presence:
                 "INSERT OR REPLACE INTO claims VALUES (?, ?)",
                 [(cell, self._owner) for cell in free],
             )
-            connection.execute(
-                "UPDATE orders SET there = there + ? WHERE id = ?",
-                (len(there) - len(missing), self.order),
-            )
+            self.there += len(there) - len(missing)
+            connection.execute("UPDATE orders SET there = ? WHERE id = ?", (self.there, self.order))
         return Claim(there, free, others)
 
-    def _leave(self) -> None:
-        self._lock.close()
-        self._path.unlink(missing_ok=True)
+    def drop(self, cell: str) -> None:
+        """Let others have a cell that could not be fetched."""
+        self._manifest.commit([("DELETE FROM claims WHERE cell = ?", (cell,))])
 
 
 def orders(manifest: Manifest) -> list[Order]:
@@ -166,15 +174,17 @@ def orders(manifest: Manifest) -> list[Order]:
 def is_at_work(folder: Path, owner: str) -> bool:
     """Whether the process of that name, which is at work in a store or was, still lives."""
     path = _lock_of(folder, owner)
-    if not path.exists():
-        return False
     try:
-        with locked(path) as got:
-            if got:
-                path.unlink(missing_ok=True)
-            return not got
-    except PermissionError:  # a lock of somebody else, whom only he can ask
+        with path.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # Held; or on a file system that knows no locks, where nobody can tell.
         return True
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return False
 
 
 def _lock_of(folder: Path, owner: str) -> Path:

@@ -7,7 +7,9 @@ their files are on the disk: a row never speaks of a file that a power cut could
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -15,6 +17,9 @@ import warnings
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+import tenacity
 
 from water_gee._version import __version__
 from water_gee.errors import NetworkMountWarning, StoreError, WaterGeeError
@@ -35,31 +40,18 @@ BUSY_SECONDS = 60
 _CHUNK = 500
 """Ids in one question; SQLite takes 999 parameters where it was built long ago."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS tiles (
-    cell TEXT PRIMARY KEY,
-    state TEXT NOT NULL CHECK (state IN ('done', 'empty')),
-    water INTEGER NOT NULL,
-    valid INTEGER NOT NULL,
-    pixels INTEGER NOT NULL,
-    written TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS failures (
-    cell TEXT PRIMARY KEY, times INTEGER NOT NULL, error TEXT NOT NULL, at TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS claims (cell TEXT PRIMARY KEY, owner TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (
-    id INTEGER PRIMARY KEY,
-    owner TEXT NOT NULL,
-    area BLOB NOT NULL,
-    cells INTEGER NOT NULL,
-    there INTEGER NOT NULL,
-    fetched INTEGER NOT NULL,
-    began TEXT NOT NULL,
-    ended TEXT
-);
-"""
+_TABLES = (
+    "meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "tiles (cell TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('done', 'empty')), "
+    "water INTEGER NOT NULL, valid INTEGER NOT NULL, pixels INTEGER NOT NULL, "
+    "written TEXT NOT NULL)",
+    "failures (cell TEXT PRIMARY KEY, times INTEGER NOT NULL, error TEXT NOT NULL, "
+    "at TEXT NOT NULL)",
+    "claims (cell TEXT PRIMARY KEY, owner TEXT NOT NULL)",
+    "orders (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, area BLOB NOT NULL, "
+    "cells INTEGER NOT NULL, there INTEGER NOT NULL, fetched INTEGER NOT NULL, "
+    "began TEXT NOT NULL, ended TEXT)",
+)
 
 _ADDED = {
     "attempts": "INTEGER",
@@ -69,7 +61,10 @@ _ADDED = {
     "masks": "BLOB",
     "evidence": "BLOB",
 }
-"""Columns that manifests did not always have; of older tiles they are not known."""
+"""Columns of `tiles` that manifests did not always have; of older tiles they are not known."""
+
+_PAGE = 10_000
+"""Rows read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +117,7 @@ class _Entry:
 
     statements: Sequence[tuple[str, Sequence[Any]]]
     folders: Sequence[Path]
+    recipe: Recipe | None
     done: bool = False
     error: BaseException | None = None
 
@@ -155,12 +151,20 @@ class Manifest:
             StoreError: It cannot be opened, made, or is no manifest.
         """
         manifest = cls(folder)
-        with manifest._refusing():
+        # Who only looks may do so without the right to write: SQLite then reads what is there.
+        how = "rwc" if recipe is not None else "rw" if os.access(folder, os.W_OK) else "ro"
+        if how == "ro" and not (folder / f"{NAME}-wal").exists():
+            how = "ro&immutable=1"
+        with refusing(folder):
             manifest._connection = sqlite3.connect(
-                folder / NAME, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+                f"file:{quote(str((folder / NAME).absolute()))}?mode={how}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                check_same_thread=False,
+                isolation_level=None,
             )
         try:
-            with manifest._refusing():
+            with refusing(folder):
                 manifest._start(recipe)
         except BaseException:
             manifest._connection.close()
@@ -183,10 +187,14 @@ class Manifest:
         return Recipe.from_dict(json.loads(self._recipe_text()))
 
     def rows(self) -> Iterator[TileRow]:
-        """Its tiles, by id."""
+        """Its tiles, by id; not all are in memory at once."""
         known = [each.name for each in fields(TileRow) if each.name in self._columns]
-        for row in self.ask(f"SELECT {', '.join(known)} FROM tiles ORDER BY cell"):
-            yield TileRow(**dict(zip(known, row, strict=True)))
+        query = f"SELECT {', '.join(known)} FROM tiles WHERE cell > ? ORDER BY cell LIMIT {_PAGE}"
+        last = ""
+        while page := self.ask(query, (last,)):
+            for row in page:
+                yield TileRow(**dict(zip(known, row, strict=True)))
+            last = page[-1][0]
 
     def digests(self, cell: str) -> dict[str, bytes]:
         """SHA-256 of a tile's files, by folder; empty where nobody computed them."""
@@ -243,8 +251,6 @@ class Manifest:
             RecipeMismatchError: The store has become another recipe's.
             StoreError: The manifest cannot be written.
         """
-        if self._recipe_text() != json.dumps(recipe.to_dict()):
-            check_same(recipe, self.recipe(), ("this download", f"the store {self.folder}"))
         names = [each.name for each in fields(TileRow)]
         values = {name: getattr(row, name) for name in names} | dict(digests)
         marks = ", ".join("?" * len(values))
@@ -258,7 +264,7 @@ class Manifest:
         ]
         if order is not None:
             statements.append(("UPDATE orders SET fetched = fetched + 1 WHERE id = ?", (order,)))
-        self.commit(statements, folders)
+        self.commit(statements, folders, recipe)
 
     def put_failure(self, cell: str, error: str) -> None:
         """Enter that a tile could not be fetched; it is anybody's again."""
@@ -282,12 +288,14 @@ class Manifest:
     def _start(self, recipe: Recipe | None) -> None:
         """Prepare the file; put a recipe into one without tiles."""
         if recipe is not None:
-            self._connection.execute(f"PRAGMA journal_mode={self._journal_mode()}")
-            self._connection.executescript(_SCHEMA)
-            there = self._table_columns()
-            for name, kind in _ADDED.items():
-                if name not in there:
-                    self._connection.execute(f"ALTER TABLE tiles ADD COLUMN {name} {kind}")
+            self._set_journal()
+            with self.transaction() as connection:
+                for table in _TABLES:
+                    connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+                there = self._table_columns()
+                for name, kind in _ADDED.items():
+                    if name not in there:
+                        connection.execute(f"ALTER TABLE tiles ADD COLUMN {name} {kind}")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._columns = self._table_columns()
         if recipe is not None:
@@ -304,6 +312,16 @@ class Manifest:
                     (text,),
                 )
 
+    def _set_journal(self) -> None:
+        """Choose how changes are kept; SQLite itself does not wait here for other processes."""
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(BUSY_SECONDS),
+            wait=tenacity.wait_random(0.01, 0.1),
+            retry=tenacity.retry_if_exception_message(match="database is locked"),
+            reraise=True,
+        )
+        retrying(self._connection.execute, f"PRAGMA journal_mode={self._journal_mode()}")
+
     def _journal_mode(self) -> str:
         """WAL, but for a network mount, where processes cannot share its memory (wal.html)."""
         mount = network_mount(self.folder)
@@ -313,7 +331,7 @@ class Manifest:
             f"{self.folder} lies on a network mount ({mount}): its manifest is kept with a "
             "rollback journal, which is slower; a local disk is the better place for a store",
             NetworkMountWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
         return "TRUNCATE"
 
@@ -344,34 +362,58 @@ class Manifest:
             yield from self._connection.execute(f"{query} WHERE cell IN ({marks})", part)
 
     def commit(
-        self, statements: Sequence[tuple[str, Sequence[Any]]], folders: Sequence[Path] = ()
+        self,
+        statements: Sequence[tuple[str, Sequence[Any]]],
+        folders: Sequence[Path] = (),
+        recipe: Recipe | None = None,
     ) -> None:
-        """Write statements of this thread, and with them those of every thread that waits."""
-        entry = _Entry(statements, folders)
+        """Write statements of this thread, and with them those of every thread that waits.
+
+        Args:
+            statements: SQL, and its values.
+            folders: To be on the disk before.
+            recipe: That the store must have; None: any.
+
+        Raises:
+            RecipeMismatchError: It has another one.
+            StoreError: The manifest cannot be written; nothing of these statements is.
+        """
+        entry = _Entry(statements, folders, recipe)
         with self._queue_lock:
             self._queue.append(entry)
         with self._lock:
-            if entry.done:
-                if entry.error is not None:
-                    raise entry.error
-                return
+            if not entry.done:
+                began = time.perf_counter()
+                try:
+                    self._lead(entry)
+                finally:
+                    self.seconds += time.perf_counter() - began
+
+    def _lead(self, entry: _Entry) -> None:
+        """Write what is waiting; where that fails, the others try again, each for itself."""
+        batch: list[_Entry] = []
+        try:
             with self._queue_lock:
                 batch, self._queue = self._queue, []
-            try:
-                with self._refusing():
-                    for folder in dict.fromkeys(path for each in batch for path in each.folders):
-                        sync(folder)
-                with self.transaction():
+            with refusing(self.folder):
+                for folder in dict.fromkeys(path for each in batch for path in each.folders):
+                    sync(folder)
+                with self._begun():
+                    for recipe in {each.recipe for each in batch if each.recipe is not None}:
+                        self._check_recipe(recipe)
                     for each in batch:
                         for statement, values in each.statements:
                             self._connection.execute(statement, values)
-            except BaseException as error:
-                for each in batch:
-                    each.error = error
-                raise
-            finally:
-                for each in batch:
-                    each.done = True
+        except BaseException:
+            with self._queue_lock:
+                self._queue = [each for each in batch if each is not entry] + self._queue
+            raise
+        for each in batch:
+            each.done = True
+
+    def _check_recipe(self, recipe: Recipe) -> None:
+        if self._recipe_text() != json.dumps(recipe.to_dict()):
+            check_same(recipe, self.recipe(), ("this download", f"the store {self.folder}"))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -380,29 +422,30 @@ class Manifest:
         Raises:
             StoreError: What SQLite says against it.
         """
-        with self._measured():
+        with self._measured(), self._begun():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def _begun(self) -> Iterator[None]:
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
+            yield
             self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # what came first is what is told
+                    self._connection.execute("ROLLBACK")
+            raise
 
     @contextlib.contextmanager
     def _measured(self) -> Iterator[None]:
         """Alone at the file; what SQLite says against it becomes one line."""
-        with self._lock, self._refusing():
+        with self._lock, refusing(self.folder):
             began = time.perf_counter()
             try:
                 yield
             finally:
                 self.seconds += time.perf_counter() - began
-
-    @contextlib.contextmanager
-    def _refusing(self) -> Iterator[None]:
-        with refusing(self.folder):
-            yield
 
 
 @contextlib.contextmanager
@@ -417,6 +460,11 @@ def refusing(folder: Path) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, WaterGeeError):
             raise
+        if "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
+            line = (
+                f"the tile store {folder}: the disk is full; free some space and run the same again"
+            )
+            raise StoreError(line) from error
         raise StoreError(f"the tile store {folder} cannot be used: {error}") from error
 
 

@@ -37,6 +37,12 @@ _NPY = b"\x93NUMPY"
 _HEAD = 1 << 16
 """Bytes; an array's header is shorter."""
 
+DEEPEST = 3
+"""Times that tiles are quartered before anybody says that they are too much."""
+
+RELAX = 50
+"""Of so many tiles one is asked for in larger parts than the others needed."""
+
 LEAST_SIDE = 16
 """Pixels; a request for less is not quartered any more."""
 
@@ -95,12 +101,24 @@ class Cut:
     """
 
     depth: int = 0
+    _tiles: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def deeper(self, depth: int) -> None:
-        """Remember that requests cut `depth` times are still too much."""
+    def first(self) -> int:
+        """The depth to begin a tile with; now and then one less, as tiles differ."""
         with self._lock:
-            self.depth = max(self.depth, depth + 1)
+            self._tiles += 1
+            return max(self.depth - (self._tiles % RELAX == 0), 0)
+
+    def came(self, depth: int) -> None:
+        """Note that a tile came whole at this depth; a deeper one need not be tried first."""
+        with self._lock:
+            self.depth = min(self.depth, depth)
+
+    def parted(self, depth: int) -> None:
+        """Note that a tile came in parts of this depth, after it was too much in larger ones."""
+        with self._lock:
+            self.depth = max(self.depth, min(depth, DEEPEST))
 
 
 def request_tile(
@@ -166,37 +184,36 @@ class _Request:
     cut: Cut
     attempts: int = 0
 
-    def pixels(self, window: Window, depth: int = 0) -> npt.NDArray[Any]:
+    def pixels(self, window: Window) -> npt.NDArray[Any]:
         """A window of the tile, whole or stitched from quarters."""
+        first = self.cut.first()
+        found, depth = self._pixels(window, 0, first)
+        if depth > first:
+            self.cut.parted(depth)
+        elif depth < self.cut.depth:
+            self.cut.came(depth)
+        return found
+
+    def _pixels(self, window: Window, depth: int, first: int) -> tuple[npt.NDArray[Any], int]:
+        """The pixels, and how often a part of them was quartered; not sent before depth `first`."""
         quarters = _quarters(window)
-
-        def ask() -> npt.NDArray[Any]:
-            # Another tile may have found out while this one waited for its turn.
-            if quarters and depth < self.cut.depth:
-                raise _TooMuchError
-            return request_pixels(self.image, self.names, grid_of(self.cell, window))
-
-        try:
-            found, attempts = self.asker.ask(ask, self.cell.id)
-        except _TooMuchError:
-            pass
-        except Exception as error:
-            if not is_too_much(error) or not quarters:
-                raise
-            self.attempts += 1
-            self.cut.deeper(depth)
-        else:
-            self.attempts += attempts
-            return found
-        upper_left, upper_right, lower_left, lower_right = (
-            self.pixels(quarter, depth + 1) for quarter in quarters
-        )
+        if depth >= first or not quarters:
+            try:
+                found, attempts = self.asker.ask(
+                    lambda: request_pixels(self.image, self.names, grid_of(self.cell, window)),
+                    self.cell.id,
+                )
+            except Exception as error:
+                if not is_too_much(error) or not quarters:
+                    raise
+                self.attempts += 1
+            else:
+                self.attempts += attempts
+                return found, depth
+        parts = [self._pixels(quarter, depth + 1, first) for quarter in quarters]
+        (upper_left, upper_right, lower_left, lower_right), depths = zip(*parts, strict=True)
         rows = (np.hstack((upper_left, upper_right)), np.hstack((lower_left, lower_right)))
-        return np.vstack(rows)
-
-
-class _TooMuchError(Exception):
-    """A request that was not sent, for it asks for more than the service gives to one."""
+        return np.vstack(rows), max(depths)
 
 
 def is_too_much(error: BaseException) -> bool:

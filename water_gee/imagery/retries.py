@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tenacity
 
 from water_gee import session
-from water_gee.errors import DownloadError, TruncatedError
+from water_gee.errors import DownloadError, SessionError, TruncatedError
+from water_gee.imagery.pace import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,6 +129,7 @@ class Asker:
             before_sleep=lambda state: self._note_retry(state, what),
             reraise=True,
         )
+        number = 0
         with session.talking():
             try:
                 for attempt in retrying:
@@ -135,7 +137,7 @@ class Asker:
                         number = attempt.retry_state.attempt_number
                         return self._while_it_answers(request, number), number
             except TimeoutError as error:
-                raise DownloadError(f"no answer in time, {ATTEMPTS} times: {error}") from error
+                raise DownloadError(f"no answer in time, {number} times: {error}") from error
         raise AssertionError("tenacity returns or raises")
 
     def _while_it_answers(self, request: Callable[[], Answer], attempt: int) -> Answer:
@@ -144,19 +146,26 @@ class Asker:
             with self._outage.turn():
                 try:
                     answer = self._send(request, attempt)
+                except Stopped:
+                    raise
                 except Exception as error:
-                    if not session.is_gone(error):
+                    if not _is_silence(error):
                         self._outage.answered()
                         raise
-                    if not session.alive() or not self._outage.silent(error):
-                        raise
-                else:
-                    self._outage.answered()
-                    return answer
+                    if session.alive() and self._outage.silent(error):
+                        continue
+                    if self._outage.over:
+                        raise SessionError(
+                            f"the service no longer answers, since {PATIENCE_SECONDS:.0f} s: "
+                            f"{error}; check the network or the server, then run the same again"
+                        ) from error
+                    raise
+                self._outage.answered()
+                return answer
 
     def _send(self, request: Callable[[], Answer], attempt: int) -> Answer:
         with contextlib.ExitStack() as stack:
-            slot = stack.enter_context(self._pace.slot()) if self._pace is not None else None
+            slot = stack.enter_context(self._pace.slot()) if self._pace is not None else Slot(0.0)
             if self.stop.is_set():
                 raise Stopped
             began = time.monotonic()
@@ -164,14 +173,17 @@ class Asker:
                 with session.within(self._timeout(attempt)):
                     answer = request()
             except Exception as error:
-                if slot is not None:
-                    slot.refused = session.http_status(error) == 429
+                slot.refused = session.http_status(error) in (429, 503)
+                # It would have taken so long at least.
+                slot.answered = isinstance(error, TimeoutError)
                 raise
-            if slot is not None:
+            else:
                 slot.answered = True
-        with self._lock:
-            self._seconds.append(time.monotonic() - began)
-        return answer
+                return answer
+            finally:
+                if slot.answered:
+                    with self._lock:
+                        self._seconds.append(time.monotonic() - began)
 
     def _timeout(self, attempt: int) -> float:
         with self._lock:
@@ -193,10 +205,18 @@ class Asker:
             )
 
 
+def _is_silence(error: BaseException) -> bool:
+    """Whether there was no answer of the service itself: none at all, or its front end's."""
+    if isinstance(error, TimeoutError):
+        return False  # somebody is there, and slow
+    return session.is_gone(error) or session.http_status(error) in (502, 503, 504)
+
+
 class _Outage:
     """Whether the service answers at all; while it does not, one thread at a time tries."""
 
     def __init__(self, stop: threading.Event) -> None:
+        self.over = False
         self._stop = stop
         self._lock = threading.Lock()
         self._probe = threading.Lock()
@@ -207,14 +227,14 @@ class _Outage:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Let a request pass; while the service is gone, one after the other, with pauses."""
-        if not self.gone():
-            yield
-            return
-        with self._probe:
-            if self.gone():
-                self._stop.wait(min(PROBE_SECONDS, 2.0 ** min(self._probes, 10)))
-                self._probes += 1
-            yield
+        while self.gone():
+            with self._probe:
+                if self.gone():
+                    self._stop.wait(min(PROBE_SECONDS, 2.0 ** min(self._probes, 10)))
+                    self._probes += 1
+                    yield
+                    return
+        yield
 
     def answered(self) -> None:
         """Note that the service is there."""
@@ -237,6 +257,7 @@ class _Outage:
                 "nobody answers (%s); waiting up to %.0f s for the service", error, patience
             )
         if gone and patience <= 0:
+            self.over = True
             self._stop.set()
         return gone and not self._stop.is_set()
 
@@ -252,14 +273,23 @@ def attempts(
     return Asker(stop=stop).ask(request, what)[0]
 
 
+_hidden = threading.Lock()
+_switched_off: list[int] = []
+"""The client's own number of retries, once for everybody who has switched them off."""
+
+
 @contextlib.contextmanager
 def own_retries() -> Iterator[None]:
     """Switch the client's own retries off: it hides five of 429 and 5xx inside each attempt."""
     from ee import data
 
-    before = data._get_state().max_retries
-    data.setMaxRetries(0)
+    with _hidden:
+        _switched_off.append(_switched_off[0] if _switched_off else data._get_state().max_retries)
+        data.setMaxRetries(0)
     try:
         yield
     finally:
-        data.setMaxRetries(before)
+        with _hidden:
+            before = _switched_off.pop()
+            if not _switched_off:
+                data.setMaxRetries(before)
