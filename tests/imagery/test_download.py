@@ -35,6 +35,7 @@ from water_gee.errors import (
     WaterGeeWarning,
 )
 from water_gee.imagery import composite, download, evidence, request, retries
+from water_gee.imagery.claims import orders
 from water_gee.imagery.download import download_tiles
 from water_gee.imagery.grid import Cell, Lattice, cell_from_id
 from water_gee.imagery.recipe import Recipe
@@ -45,6 +46,7 @@ from water_gee.imagery.store import TileStore
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
     monkeypatch.setattr(retries, "WAIT", tenacity.wait_random(0, 0.01))
+    monkeypatch.setattr(retries, "PROBE_SECONDS", 0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -387,6 +389,52 @@ def test_the_run_waits_for_a_service_that_is_gone_for_a_while(service, tmp_path,
     assert sum("the service answers again" in line for line in said) == waits
 
 
+def test_a_front_end_that_says_unavailable_for_a_while_is_waited_for(service, tmp_path):
+    counter = itertools.count()
+
+    def away(body):
+        if 2 <= next(counter) < 2 + 3 * retries.ATTEMPTS:
+            raise RefusalError(503, "The service is currently unavailable.")
+        return whole(body)
+
+    service.pixels = away
+    assert len(get(tmp_path).cells()) == CELLS
+
+
+def test_a_slow_service_is_not_taken_for_one_that_is_gone(service, tmp_path):
+    late = set()
+
+    def slow(body):
+        place = str(body["grid"]["affineTransform"])
+        if place not in late:
+            late.add(place)
+            raise TimeoutError("no answer within 10 s")
+        return whole(body)
+
+    service.pixels = slow
+    store = get(tmp_path)
+    assert {row.attempts for row in store.rows()} == {2}
+    assert "waiting up to" not in "".join(log_of(tmp_path))
+
+
+def test_cells_that_failed_before_do_not_keep_the_others_away(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_ALIKE", 2)
+
+    def refuse(body):
+        if west(body) < 149.1:
+            raise RefusalError(400, "no band")
+        time.sleep(0.2)
+        return whole(body)
+
+    service.pixels = refuse
+    store = None
+    for _ in range(2):
+        with pytest.raises((TileFailedError, DownloadError)):
+            get(tmp_path, threads=4)
+    store = TileStore.open(tmp_path / "tiles")
+    assert len(store.rows()) == CELLS - 2
+
+
 def test_an_answer_cut_short_is_asked_for_again(service, tmp_path):
     cut = []
 
@@ -430,9 +478,10 @@ def by_place(body):
     ],
 )
 def test_what_is_too_much_for_one_request_comes_in_quarters(service, tmp_path, refusal):
-    recipe = SMALL.replace(pixels=101)
+    recipe = SMALL.replace(pixels=101, cell=0.045)
     service.pixels = by_place
     together = get(tmp_path / "whole", recipe=recipe)
+    cells = together.cells()
     before = service.count("image:computePixels")
 
     def small(body):
@@ -442,14 +491,30 @@ def test_what_is_too_much_for_one_request_comes_in_quarters(service, tmp_path, r
 
     service.pixels = small
     apart = get(tmp_path / "parts", recipe=recipe, threads=1)
-    for cell in together.cells():
-        # In double precision a centre is not computed alike from two corners.
+    for cell in cells:
+        # Of these pixels each tells its centre, which two corners do not give alike.
         np.testing.assert_allclose(
             apart.read_image(cell), together.read_image(cell), rtol=0, atol=2e-5
         )
-    # One tile is refused whole; the others are asked for in quarters at once.
-    assert service.count("image:computePixels") == before + 1 + 4 * CELLS
+    # The first tiles are refused whole; the others are asked for in quarters at once.
+    assert len(cells) > 30
+    assert service.count("image:computePixels") - before - 4 * len(cells) <= 12
     assert {row.attempts for row in apart.rows()} == {4, 5}
+
+
+def test_a_tile_that_is_always_too_much_does_not_cut_the_others(service, tmp_path):
+    recipe = SMALL.replace(pixels=101)
+
+    def one(body):
+        if west(body) < 149.1:
+            raise RefusalError(400, "User memory limit exceeded.")
+        return by_place(body)
+
+    service.pixels = one
+    with pytest.raises(TileFailedError, match="2 of 6 tiles failed"):
+        get(tmp_path, recipe=recipe, threads=2)
+    with TileStore.open(tmp_path / "tiles") as store:
+        assert {row.attempts for row in store.rows()} == {1}
 
 
 def test_quarters_that_are_too_much_are_quartered_until_they_are_small(service, tmp_path):
@@ -466,17 +531,38 @@ def test_quarters_that_are_too_much_are_quartered_until_they_are_small(service, 
 # ------------------------------------------------------------------ several at one store
 
 
-def test_two_downloads_into_one_store_share_the_work(service, tmp_path):
+def test_two_downloads_into_one_store_share_the_work(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_CLAIMED", 1)
+    monkeypatch.setattr(download, "_BESIDE", 1)
+
     def slow(body):
-        time.sleep(0.05)
+        time.sleep(0.3)
         return whole(body)
 
     service.pixels = slow
     with ThreadPoolExecutor(2) as both:
-        stores = [both.submit(get, tmp_path, threads=2) for _ in range(2)]
-        for store in stores:
-            assert len(store.result().cells()) == CELLS
+        runs = [both.submit(get, tmp_path, threads=1) for _ in range(2)]
+        stores = [run.result() for run in runs]
+    assert [len(store.cells()) for store in stores] == [CELLS, CELLS]
     assert service.count("image:computePixels") == CELLS
+    fetched = [order.fetched for order in orders(stores[0].manifest)]
+    assert sum(fetched) == CELLS
+    assert min(fetched) > 0
+    assert ee.data._get_state().max_retries == 5
+
+
+def test_two_downloads_that_fail_do_not_wait_for_each_other(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_CLAIMED", 3)
+
+    def refuse(body):
+        time.sleep(0.1)
+        raise RefusalError(400, f"no band at {west(body)}")
+
+    service.pixels = refuse
+    with ThreadPoolExecutor(2) as both:
+        runs = [both.submit(get, tmp_path, threads=2) for _ in range(2)]
+        for run in runs:
+            assert isinstance(run.exception(timeout=60), TileFailedError)
 
 
 def test_an_answer_that_is_no_tile_fails_that_tile(service, tmp_path):

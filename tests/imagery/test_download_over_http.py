@@ -18,9 +18,11 @@ from affine import Affine
 from water_gee import session
 from water_gee.emulator import Faults, RequestFaults, start
 from water_gee.imagery import composite, evidence, retries, upkeep
+from water_gee.imagery.aoi import read_aoi
 from water_gee.imagery.download import download_tiles
+from water_gee.imagery.grid import cells_for
 from water_gee.imagery.recipe import Recipe
-from water_gee.imagery.request import request_pixels
+from water_gee.imagery.request import Cut, request_pixels, request_tile
 from water_gee.imagery.store import TileStore
 from water_gee.raster import Grid
 
@@ -146,3 +148,16 @@ def test_the_tiles_are_the_composite_in_one_piece_margins_included(
             np.testing.assert_array_equal(found[name], values)
     assert sum(int((store.read_mask(cell) != 255).sum()) for cell in cells) > 10_000
     store.close()
+
+
+def test_quarters_are_the_whole_bit_by_bit(tiny_catalog, tiny_season):
+    with start(tiny_catalog) as emulator, session.connect(url=emulator.url):
+        cell = next(iter(cells_for(read_aoi(square(tiny_season, 1)), SMALL)))
+        together = request_tile(cell, SMALL)
+        apart = request_tile(cell, SMALL, cut=Cut(depth=1))
+    assert (together.attempts, apart.attempts) == (1, 4)
+    assert (together.mask != 255).any()
+    np.testing.assert_array_equal(apart.features, together.features)
+    np.testing.assert_array_equal(apart.mask, together.mask)
+    for name, values in together.evidence.items():
+        np.testing.assert_array_equal(apart.evidence[name], values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -261,6 +263,74 @@ def test_threads_may_write_at_once(store, cells):
     for thread in threads:
         thread.join()
     assert len(store.rows()) == len(cells)
+
+
+def test_many_may_begin_a_new_store_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(5):
+            folder = tmp_path / str(number)
+            opened = [pool.submit(TileStore.open, folder, SMALL, create=True) for _ in range(8)]
+            for each in opened:
+                each.result().close()
+
+
+def test_a_manifest_that_does_not_fit_on_the_disk_is_one_line(store, cells):
+    store.manifest.ask("PRAGMA max_page_count = 1")
+    many = [("INSERT INTO failures VALUES (?, 1, ?, '')", (str(i), "x" * 1000)) for i in range(99)]
+    with pytest.raises(StoreError, match="the disk is full; free some space"):
+        store.manifest.commit(many)
+    assert store.manifest.failures() == []
+    store.manifest.ask("PRAGMA max_page_count = 100000")
+    store.write_tile(cells[0], *tile(1))
+    assert len(store.rows()) == 1
+
+
+def test_what_one_thread_cannot_write_does_not_keep_the_others_from_it(store, cells):
+    """Rows that wait together go into one transaction; a bad one is its own thread's alone."""
+
+    def write(number):
+        if number % 5 == 0:
+            store.manifest.commit([("INSERT INTO failures VALUES (?, ?, ?, ?)", (None,) * 4)])
+        else:
+            store.manifest.put_failure(str(number), "why")
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = [pool.submit(write, number) for number in range(100)]
+    bad = [number for number, each in enumerate(outcomes) if each.exception() is not None]
+    assert bad == list(range(0, 100, 5))
+    assert len(store.manifest.failures()) == 80
+
+
+def test_a_manifest_of_an_older_version_is_read_and_brought_up_to_date(store, cells):
+    row = store.write_tile(cells[0], *tile(1))
+    store.close()
+    with sqlite3.connect(store.path / "manifest.sqlite") as manifest:
+        for name in ("attempts", "seconds", "bytes", "images", "masks", "evidence"):
+            manifest.execute(f"ALTER TABLE tiles DROP COLUMN {name}")
+        for name in ("failures", "claims", "orders"):
+            manifest.execute(f"DROP TABLE {name}")
+    with TileStore.open(store.path) as old:
+        (found,) = old.rows()
+        assert (found.cell, found.water, found.bytes) == (row.cell, row.water, None)
+        assert old.manifest.failures() == []
+    with TileStore.open(store.path, SMALL, create=True) as new:
+        new.write_tile(cells[1], *tile(2))
+        assert {each.cell: each.bytes is not None for each in new.rows()} == {
+            cells[0].id: False,
+            cells[1].id: True,
+        }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_may_only_be_read_is_read(store, cells):
+    store.write_tile(cells[0], *tile(1))
+    store.close()
+    store.path.chmod(0o500)
+    try:
+        with TileStore.open(store.path) as looking:
+            assert len(looking.rows()) == 1
+    finally:
+        store.path.chmod(0o700)
 
 
 def test_a_folder_that_is_no_store_says_how_to_make_one(tmp_path):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from water_gee import session
 from water_gee.cli.app import main
-from water_gee.errors import NetworkMountWarning, StoreError, TileFailedError
+from water_gee.errors import NetworkMountWarning, RasterError, StoreError, TileFailedError
 from water_gee.imagery import upkeep
 from water_gee.imagery.claims import Presence, orders
 from water_gee.imagery.gridmap import write_grid
@@ -70,11 +70,14 @@ def test_status_counts_tiles_and_says_what_the_last_download_was(store):
 def test_status_of_a_running_download_says_its_rate_and_the_time_left(store, tmp_path):
     with Presence(store.manifest, BOX, 3 * CELLS) as presence:
         presence.claim([cell.id for cell in store.cells()])
-        later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=10)
+        presence.begin()
+        moment = datetime.datetime.now(datetime.UTC)
+        began = (moment - datetime.timedelta(seconds=100)).isoformat(timespec="seconds")
+        store.manifest.commit([("UPDATE orders SET began = ?", (began,))])
         with TileStore.open(tmp_path / "tiles") as looking:
-            found = upkeep.status(looking, later)
+            found = upkeep.status(looking, moment)
         assert found.orders[0].running
-        assert found.per_second == pytest.approx(CELLS / 10, rel=0.2)
+        assert found.per_second == pytest.approx(CELLS / 100, rel=0.02)
         assert found.seconds_left == pytest.approx(2 * CELLS / found.per_second)
     assert not upkeep.status(store).orders[0].running
 
@@ -140,8 +143,8 @@ def test_repair_fetches_what_is_broken_missing_or_failed_and_nothing_else(servic
 def test_repair_goes_on_with_a_download_that_was_killed(service, tmp_path):
     cells = [cell.id for cell in get(tmp_path / "whole").cells()]
     with TileStore.open(tmp_path / "tiles", SMALL, create=True) as store:
-        with Presence(store.manifest, BOX, CELLS):
-            pass
+        with Presence(store.manifest, BOX, CELLS) as killed:
+            killed.begin()
         assert upkeep.repair(store, progress=False) == CELLS
         assert [cell.id for cell in store.cells()] == cells
 
@@ -155,6 +158,8 @@ def test_a_cell_is_one_downloads_until_it_is_over(store, tmp_path):
         Presence(store.manifest, BOX, 2) as first,
         Presence(other.manifest, BOX, 2) as second,
     ):
+        first.begin()
+        second.begin()
         assert first.claim(["A", "B"]).mine == ["A", "B"]
         found = second.claim(["A", "C"])
         assert (found.mine, found.others) == (["C"], ["A"])
@@ -172,6 +177,7 @@ def test_what_a_killed_process_had_claimed_is_anybodys(store, tmp_path):
         store = TileStore.open({str(tmp_path / "tiles")!r})
         presence = Presence(store.manifest, b"", 1)
         presence.claim(["A"])
+        presence.begin()
         print("claimed", flush=True)
         time.sleep(60)
     """
@@ -181,6 +187,7 @@ def test_what_a_killed_process_had_claimed_is_anybodys(store, tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "claimed\n"
     with Presence(store.manifest, BOX, 1) as presence:
+        presence.begin()
         assert presence.claim(["A"]).others == ["A"]
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -226,6 +233,12 @@ def test_the_grid_is_drawn_by_what_became_of_each_cell(service, store, tmp_path)
     assert {(0x1F, 0x78, 0xB4), (0xD7, 0x30, 0x1F)} <= colours
 
 
+def test_a_map_into_a_folder_that_is_not_there_is_one_line(store, tmp_path):
+    for name in ("grid.png", "grid.gpkg"):
+        with pytest.raises(RasterError, match="does not exist"):
+            write_grid(store, tmp_path / "none" / name)
+
+
 def test_a_map_with_another_ending_is_refused(store, tmp_path):
     with pytest.raises(StoreError, match=r"\.png or a \.gpkg"):
         write_grid(store, tmp_path / "grid.shp")
@@ -245,7 +258,7 @@ def test_the_commands_say_what_they_found(service, store, tmp_path, capsys):
     code, output = said(capsys, "tiles", "status", "--store", folder)
     assert (code, output.err) == (0, "")
     assert output.out.startswith(f"{CELLS} tiles, 0 of them without one observed pixel, 0 failed")
-    assert f"ended: {CELLS} of {CELLS} tiles, {CELLS} of them fetched by it" in output.out
+    assert f"complete: {CELLS} of {CELLS} tiles, {CELLS} of them fetched by it" in output.out
     code, output = said(capsys, "tiles", "verify", "--store", folder)
     assert (code, output.out) == (0, f"{CELLS} tiles; all sound\n")
     broken = store.rows()[0].cell

@@ -36,7 +36,7 @@ def status(store: str) -> None:
         f"{found.failed} failed; {size}"
     )
     for order in found.orders:
-        said = "running" if order.running else "ended" if order.ended else "was stopped"
+        said = "running" if order.running else "complete" if order.ended else "not complete"
         click.echo(
             f"download of {order.began}, {said}: {order.there + order.fetched} of {order.cells} "
             f"tiles, {order.fetched} of them fetched by it"

@@ -29,7 +29,6 @@ class Order:
 
     Attributes:
         number: Its row.
-        area: WKB, EPSG:4326.
         cells: Tiles that it is to bring, those that were there included.
         there: Tiles that it found there, so far.
         fetched: Tiles that it has brought.
@@ -39,7 +38,6 @@ class Order:
     """
 
     number: int
-    area: bytes
     cells: int
     there: int
     fetched: int
@@ -162,12 +160,12 @@ def orders(manifest: Manifest) -> list[Order]:
     if not manifest.has_table("orders"):
         return []
     found = manifest.ask(
-        "SELECT id, area, cells, there, fetched, began, ended, owner FROM orders ORDER BY id DESC"
+        "SELECT id, cells, there, fetched, began, ended, owner FROM orders ORDER BY id DESC"
     )
     made = []
-    for number, area, cells, there, fetched, began, ended, owner in found:
+    for number, cells, there, fetched, began, ended, owner in found:
         running = ended is None and is_at_work(manifest.folder, owner)
-        made.append(Order(number, area, cells, there, fetched, began, ended, running))
+        made.append(Order(number, cells, there, fetched, began, ended, running))
     return made
 
 

@@ -34,7 +34,7 @@ from water_gee.imagery.pace import Pace
 from water_gee.imagery.progress import LOG, Bar, logging_to
 from water_gee.imagery.recipe import Recipe
 from water_gee.imagery.request import Cut, check_size, encoded, request_tile
-from water_gee.imagery.retries import Asker, own_retries
+from water_gee.imagery.retries import SERVICE, Asker, own_retries
 from water_gee.imagery.store import TileStore
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ _OTHERS_SECONDS = 1.0
 """Between two looks at what other processes are fetching."""
 
 _ALIKE = 8
-"""So many first tiles that fail, and none that succeeds, fail for a reason common to all."""
+"""So many first tiles that fail alike, and none that succeeds, fail for a reason common to all."""
+
+_ALIKE_AFTER = 200
+"""So many in a row, where others were there or came before."""
 
 
 def download_tiles(
@@ -122,7 +125,7 @@ def fill(
     progress: bool = True,
     *,
     only: Sequence[Cell] | None = None,
-) -> None:
+) -> int:
     """Bring the tiles of an area that are not there; see `download_tiles`.
 
     Args:
@@ -131,12 +134,15 @@ def fill(
         threads: Requests at once, at most.
         progress: Whether to show a progress bar.
         only: Nothing but these of its tiles.
+
+    Returns:
+        Tiles fetched.
     """
     recipe = tiles.recipe
     sensors: dict[str, str] = {}
     with own_retries():
-        cells: Iterable[Cell] = only or cells_for(area, recipe)
-        total = len(only) if only else count_cells(area, recipe)
+        cells: Iterable[Cell] = cells_for(area, recipe) if only is None else only
+        total = count_cells(area, recipe) if only is None else len(only)
         if not total:
             raise AoiError("the area is smaller than a millimetre; coordinates are in degrees")
         if recipe.composite == "scene":
@@ -144,13 +150,15 @@ def fill(
             cells, total = pairs, len(pairs)
         LOG.info("%d tiles: %s", total, recipe)
         with Presence(tiles.manifest, shapely.to_wkb(area), total) as presence:
-            found = _Download(tiles, presence, area, sensors, threads).run(cells, total, progress)
-    if not found:
+            run = _Download(tiles, presence, area, sensors, threads)
+            run.run(cells, total, progress)
+    if not run.seen:
         line = f"{tiles.path}: not one pixel was observed in {total} tiles, for clouds or fill"
         if recipe.min_clear > 1:
             line += f", {recipe.min_clear} times at least"
         LOG.warning(line)
         warnings.warn(f"{line}; widen months, years or sensors", EmptyTileWarning, stacklevel=4)
+    return run.fetched
 
 
 def _of_scenes(
@@ -207,7 +215,9 @@ class _Download:
     asker: Asker = field(init=False)
     writers: threading.Semaphore = field(init=False)
     failures: dict[str, str] = field(default_factory=dict)
+    others: list[Cell] = field(default_factory=list)
     fetched: int = 0
+    alike: int = 0
     seen: bool = False
 
     def __post_init__(self) -> None:
@@ -216,12 +226,8 @@ class _Download:
         # More at once would only hold more pixels in memory.
         self.writers = threading.Semaphore(max(2, os.cpu_count() or 2))
 
-    def run(self, cells: Iterable[Cell], total: int, progress: bool) -> bool:
-        """Fetch tiles; see `download_tiles` for what it raises.
-
-        Returns:
-            Whether one of them, there or fetched, has an observed pixel.
-        """
+    def run(self, cells: Iterable[Cell], total: int, progress: bool) -> None:
+        """Fetch tiles; see `download_tiles` for what it raises."""
         pool = ThreadPoolExecutor(self.threads + _BESIDE, "water_gee-download")
         bar = Bar(total, progress, self._said)
         try:
@@ -230,6 +236,7 @@ class _Download:
         except KeyboardInterrupt:
             # Requests in hand end and are kept; those that wait for another attempt give up.
             self.stop.set()
+            SERVICE.warning("stopping: the tiles in hand are finished first")
             pool.shutdown(wait=True, cancel_futures=True)
             line = f"stopped: {self._kept()}"
             LOG.warning(line)
@@ -240,25 +247,18 @@ class _Download:
         if self.failures:
             LOG.error("%d tiles failed", len(self.failures))
             raise TileFailedError(self.failures, total)
-        return self.seen
 
     def _mine(self, cells: Iterable[Cell], bar: Bar) -> Iterator[Cell]:
         """The cells that are not there and that no other process fetches, claimed a few at once."""
-        others: list[Cell] = []
         source = iter(cells)
-        asked = False
         while batch := list(itertools.islice(source, _CLAIMED)):
-            mine = self._claim(batch, bar, others)
-            if mine and not asked:
+            mine = self._claim(batch, bar)
+            if mine and self.presence.order is None:
                 self._prepare()
-                asked = True
+                self.presence.begin()
             yield from mine
-        while others:
-            time.sleep(_OTHERS_SECONDS)
-            batch, others = others, []
-            yield from self._claim(batch, bar, others)
 
-    def _claim(self, batch: Sequence[Cell], bar: Bar, others: list[Cell]) -> list[Cell]:
+    def _claim(self, batch: Sequence[Cell], bar: Bar) -> list[Cell]:
         by_id = {cell.id: cell for cell in batch}
         claim = self.presence.claim(list(by_id))
         gone = [cell for cell in claim.there if not self.store.has_tile(cell)]
@@ -266,10 +266,10 @@ class _Download:
         if gone:
             again = self.presence.claim(gone, gone)
             mine = mine + again.mine
-            others.extend(by_id[cell] for cell in again.others)
+            self.others.extend(by_id[cell] for cell in again.others)
         bar.skip(len(claim.there) - len(gone))
         self.seen |= any(state == "done" for cell, state in claim.there.items() if cell not in gone)
-        others.extend(by_id[cell] for cell in claim.others)
+        self.others.extend(by_id[cell] for cell in claim.others)
         return [by_id[cell] for cell in mine]
 
     def _prepare(self) -> None:
@@ -282,19 +282,26 @@ class _Download:
             self.image = encoded(composite.request_image(self.store.recipe, evidence=True))
 
     def _collect(self, pool: ThreadPoolExecutor, cells: Iterator[Cell], bar: Bar) -> None:
-        """Keep every thread busy, and gather results as they come."""
+        """Keep every thread busy, gather results as they come, and look at what others do."""
         finished: queue.SimpleQueue[Future[TileRow]] = queue.SimpleQueue()
         waiting: dict[Future[TileRow], Cell] = {}
+        looked = time.monotonic()
         while True:
-            room = self.threads + _BESIDE - len(waiting)
-            for cell in itertools.islice(cells, room):
+            room = self.threads + _BESIDE - len(waiting) if not self.stop.is_set() else 0
+            following = list(itertools.islice(cells, room))
+            if room and not following and time.monotonic() - looked > _OTHERS_SECONDS:
+                looked = time.monotonic()
+                batch, self.others = self.others, []
+                cells = iter(self._claim(batch, bar)) if batch else cells
+                following = list(itertools.islice(cells, room))
+            for cell in following:
                 future = pool.submit(self._fetch, cell)
                 waiting[future] = cell
                 future.add_done_callback(finished.put)
-            if not waiting:
+            if not waiting and (self.stop.is_set() or not self.others):
                 return
             try:
-                future = finished.get(timeout=1.0)
+                future = finished.get(timeout=_OTHERS_SECONDS)
             except queue.Empty:
                 bar.refresh()
             else:
@@ -305,13 +312,16 @@ class _Download:
         if error is None:
             row = future.result()
             self.fetched += 1
+            self.alike = 0
             self.seen |= row.state == "done"
             bar.add(row.bytes or 0)
         elif not isinstance(error, retries.Stopped):
-            self.failures[cell.id] = " ".join(str(error).split())
+            said = " ".join(str(error).split())
+            self.alike = self.alike + 1 if said == next(reversed(self.failures.values()), "") else 1
+            self.failures[cell.id] = said
+            self.store.manifest.put_failure(cell.id, said)
+            LOG.error("%s: %s", cell.id, said, extra={"facts": {"cell": cell.id}})
             self._give_up(error)
-            self.store.manifest.put_failure(cell.id, self.failures[cell.id])
-            LOG.error("%s: %s", cell.id, self.failures[cell.id], extra={"facts": {"cell": cell.id}})
 
     def _fetch(self, cell: Cell) -> TileRow:
         """Request and write one tile, in a thread."""
@@ -342,20 +352,21 @@ class _Download:
             raise error
         if not isinstance(error, Exception):
             raise error
-        kept = self._kept()
         if session.http_status(error) == 429:
             raise QuotaError(
-                f"the service still says after {retries.ATTEMPTS} attempts: {error}; {kept}; wait, "
-                "use fewer `threads`, or look at the project's quota"
+                f"the service still says after {retries.ATTEMPTS} attempts: {error}; "
+                f"{self._kept()}; wait, use fewer `threads`, or look at the project's quota"
             ) from error
-        failures = self.failures
-        if self.fetched or len(failures) < min(_ALIKE, self.presence.cells):
+        # Where some tiles came, more have to fail before it is plain that it is not they.
+        served = self.fetched or self.presence.there
+        if self.alike < (_ALIKE_AFTER if served else min(_ALIKE, self.presence.cells)):
             return
-        if len(set(failures.values())) == 1:
-            dem = self.store.recipe.dem
-            about = f"; name another `dem` in the recipe, or None: elevation 0; {kept}"
-            hint = about if dem is not None and dem in str(error) else f"; {kept}"
-            raise DownloadError(f"the service refuses every tile: {error}{hint}") from error
+        dem = self.store.recipe.dem
+        about = "; name another `dem` in the recipe, or None: elevation 0"
+        hint = about if dem is not None and dem in str(error) else ""
+        raise DownloadError(
+            f"the service refuses every tile: {error}{hint}; {self._kept()}"
+        ) from error
 
     def _said(self) -> str:
         if self.asker.gone:

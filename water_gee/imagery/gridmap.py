@@ -91,6 +91,8 @@ def _write_layer(rows: list[dict[str, Any]], path: Path) -> None:
     with atomic(path) as temporary:
         # GDAL knows the format by the ending.
         named = temporary.with_suffix(".gpkg")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(path.parent)
         try:
             table.to_file(named, layer="tiles", driver="GPKG", engine="pyogrio")
             named.replace(temporary)

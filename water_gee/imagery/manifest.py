@@ -119,7 +119,6 @@ class _Entry:
     folders: Sequence[Path]
     recipe: Recipe | None
     done: bool = False
-    error: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -216,6 +215,11 @@ class Manifest:
             found["bytes"] += int(total)
         found["failed"] = len(self.failures())
         return found
+
+    def there(self, cells: Sequence[str]) -> set[str]:
+        """Which of some cells have a tile."""
+        with self._measured():
+            return {cell for (cell,) in self.select("SELECT cell FROM tiles", cells)}
 
     def failures(self) -> list[Failure]:
         """Tiles that could not be fetched the last time, by id."""
@@ -390,26 +394,32 @@ class Manifest:
                     self.seconds += time.perf_counter() - began
 
     def _lead(self, entry: _Entry) -> None:
-        """Write what is waiting; where that fails, the others try again, each for itself."""
+        """Write what is waiting; where that fails, each writes its own, so that it knows why."""
         batch: list[_Entry] = []
         try:
             with self._queue_lock:
                 batch, self._queue = self._queue, []
-            with refusing(self.folder):
-                for folder in dict.fromkeys(path for each in batch for path in each.folders):
-                    sync(folder)
-                with self._begun():
-                    for recipe in {each.recipe for each in batch if each.recipe is not None}:
-                        self._check_recipe(recipe)
-                    for each in batch:
-                        for statement, values in each.statements:
-                            self._connection.execute(statement, values)
-        except BaseException:
+            self._write(batch)
+        except BaseException as error:
             with self._queue_lock:
                 self._queue = [each for each in batch if each is not entry] + self._queue
-            raise
+            if len(batch) < 2 or not isinstance(error, Exception):
+                raise
+            batch = [entry]
+            self._write(batch)
         for each in batch:
             each.done = True
+
+    def _write(self, batch: Sequence[_Entry]) -> None:
+        with refusing(self.folder):
+            for folder in dict.fromkeys(path for each in batch for path in each.folders):
+                sync(folder)
+            with self._begun():
+                for recipe in {each.recipe for each in batch if each.recipe is not None}:
+                    self._check_recipe(recipe)
+                for each in batch:
+                    for statement, values in each.statements:
+                        self._connection.execute(statement, values)
 
     def _check_recipe(self, recipe: Recipe) -> None:
         if self._recipe_text() != json.dumps(recipe.to_dict()):

@@ -148,33 +148,32 @@ def repair(store: TileStore, threads: int | None = None, progress: bool = True) 
         Tiles fetched.
 
     Raises:
-        StoreError: Nobody wrote down what the store is to hold.
         WaterGeeError: As `download_tiles` says.
     """
     from water_gee.imagery import download
 
-    broken = {each.cell for each in verify(store).broken}
-    store.manifest.forget(broken)
-    before = store.manifest.counts()
-    area = asked_area(store)
-    wanted = list(missing_cells(store)) if area is not None else []
-    named = {cell.id for cell in wanted}
-    again = broken | {failure.cell for failure in store.manifest.failures()}
-    wanted += [cell_from_id(cell, store.recipe) for cell in sorted(again - named)]
-    if not wanted:
-        return 0
-    if area is None:
-        area = shapely.union_all([cell.polygon for cell in wanted])
+    again = {each.cell for each in verify(store).broken}
+    store.manifest.forget(again)
+    again |= {failure.cell for failure in store.manifest.failures()}
     limit = threads if threads is not None else download.MAX_THREADS
-    download.fill(store, area, limit, progress, only=wanted)
-    after = store.manifest.counts()
-    return after["done"] + after["empty"] - before["done"] - before["empty"]
+    fetched = 0
+    area = asked_area(store)
+    if area is not None:
+        fetched += download.fill(store, area, limit, progress)
+    again -= store.manifest.there(sorted(again))
+    if again:
+        cells = [cell_from_id(cell, store.recipe) for cell in sorted(again)]
+        around = shapely.union_all([cell.polygon for cell in cells])
+        fetched += download.fill(store, around, limit, progress, only=cells)
+    return fetched
 
 
 def asked_area(store: TileStore) -> Any:
     """The area of all downloads into a store, EPSG:4326; None where nobody wrote it down."""
-    areas = {order.area for order in orders(store.manifest)}
-    return shapely.union_all(shapely.from_wkb(list(areas))) if areas else None
+    if not store.manifest.has_table("orders"):
+        return None
+    areas = [row[0] for row in store.manifest.ask("SELECT DISTINCT area FROM orders")]
+    return shapely.union_all(shapely.from_wkb(areas)) if areas else None
 
 
 def missing_cells(store: TileStore) -> Iterator[Cell]:
@@ -185,8 +184,10 @@ def missing_cells(store: TileStore) -> Iterator[Cell]:
     area = asked_area(store)
     if area is None or store.recipe.composite == "scene":
         return
-    there = {row.cell for row in store.rows()}
-    yield from (cell for cell in cells_for(area, store.recipe) if cell.id not in there)
+    cells = iter(cells_for(area, store.recipe))
+    while batch := list(itertools.islice(cells, _BATCH)):
+        there = store.manifest.there([cell.id for cell in batch])
+        yield from (cell for cell in batch if cell.id not in there or not store.has_tile(cell))
 
 
 def _check(store: TileStore, row: TileRow) -> tuple[bool, list[Broken]]:
