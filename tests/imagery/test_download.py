@@ -615,7 +615,7 @@ def test_the_question_for_images_carries_the_area_on_flat_ground(service, tmp_pa
     assert "'geodesic': {'constantValue': False}" in str(body)
 
 
-@pytest.mark.parametrize("threads", [0, 41])
+@pytest.mark.parametrize("threads", [0, 41, "4", 2.5])
 def test_more_threads_than_the_service_allows_are_refused(service, tmp_path, threads):
     with pytest.raises(DownloadError, match="from 1 to 40"):
         get(tmp_path, threads=threads)

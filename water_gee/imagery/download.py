@@ -102,8 +102,10 @@ def download_tiles(
         DownloadError: The service refuses what every tile asks.
         RasterError: The disk is full.
     """
-    if not 1 <= threads <= MAX_THREADS:
-        raise DownloadError(f"threads={threads}: from 1 to {MAX_THREADS}, the service's own limit")
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise DownloadError(
+            f"threads={threads!r}: from 1 to {MAX_THREADS}, the service's own limit"
+        )
     session.ensure()
     area = read_aoi(aoi)
     wanted = _recipe(Path(store), recipe, years)

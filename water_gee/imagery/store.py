@@ -219,7 +219,7 @@ class TileStore:
             evidence: Bands of `recipe.EVIDENCE`, `float32 (row, col)`, NaN where nothing is known.
             attempts: Requests that it took.
             seconds: Since the first of them.
-            order: The download that brought it, as `manifest.begin` numbered it.
+            order: The download that brought it, as `claims.Presence` numbered it.
 
         Returns:
             The row.
