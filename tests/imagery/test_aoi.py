@@ -23,6 +23,8 @@ GEOMETRY = {"type": "Polygon", "coordinates": [list(map(list, LAKE.exterior.coor
 FINE = shapely.segmentize(LAKE, 0.005)
 """The same with edges of half a kilometre, which are straight in UTM too."""
 FEATURE = {"type": "Feature", "properties": {}, "geometry": GEOMETRY}
+SITE = 'LOCAL_CS["site",UNIT["metre",1]]'
+NAMED_SITE = {"type": "name", "properties": {"name": SITE}}
 COLLECTION = {"type": "FeatureCollection", "features": [FEATURE]}
 
 
@@ -418,6 +420,21 @@ def test_what_is_no_table_is_one_clear_line(emulated, asset):
         ('{"type": "Polygon", ', "cut short"),
         ("POLYGON ((0 0, 1 1", "cannot be read"),
         ("nowhere.gpkg", "nowhere.gpkg: no such file"),
+        ("polygon.geojson", "polygon.geojson: no such file"),
+        ("two\nlines", r"'two\\nlines' is no area"),
+        (b"\x01\x02\x03\x04", "a bytes is no area"),
+        (bytearray(4), "a bytearray is no area"),
+        (memoryview(b"\x01\x02\x03\x04"), "a memoryview is no area"),
+        ('{"a":' + "[" * 100_000, "cut short or broken: maximum recursion depth"),
+        (f"wrs:{'1' * 5000}/1", "is no path and row"),
+        (f"path {'1' * 5000} row 1", "is no area"),
+        (GEOMETRY | {"crs": {"type": "name", "properties": None}}, "the mapping is in an unknown"),
+        (
+            GEOMETRY | {"crs": {"type": "name"}},
+            "the mapping is in an unknown CRS: {'type': 'name'}",
+        ),
+        (GEOMETRY | {"crs": "nonsense"}, "the mapping is in an unknown CRS: 'nonsense'"),
+        (GEOMETRY | {"crs": NAMED_SITE}, "the mapping: its CRS, 'site', does not say where"),
         ("1,2,x", "is no box"),
         (42, "a int is no area"),
         (None, "a NoneType is no area"),
@@ -475,12 +492,59 @@ def test_a_file_that_is_no_vector_file_is_named(tmp_path):
         read_aoi(path)
 
 
+@pytest.mark.parametrize(
+    "name", ["polygon.geojson", "point (1).geojson", "path132row23.geojson", "wrs:1.geojson"]
+)
+def test_an_existing_file_is_read_whatever_its_name_looks_like(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(json.dumps(COLLECTION))
+    assert same(read_aoi(name))
+
+
+@pytest.mark.parametrize("stray", ["metadata.json", "sub/._in.geojson", "__MACOSX/._in.geojson"])
+def test_what_lies_beside_the_area_in_an_archive_does_not_spoil_it(tmp_path, stray):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in.geojson", json.dumps(COLLECTION))
+        archive.writestr(stray, '{"made": "by hand"}')
+    assert same(read_aoi(tmp_path / "a.zip"))
+
+
+def test_the_member_of_an_archive_that_cannot_be_read_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in.geojson", json.dumps(COLLECTION))
+        archive.writestr("other.gpkg", "nothing")
+    with pytest.raises(AoiError, match=r"a\.zip/other\.gpkg is no vector file"):
+        read_aoi(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("name", ["a.shp", "a.gpkg"])
+def test_a_file_in_a_system_of_no_place_on_the_earth_is_named(tmp_path, name):
+    geopandas.GeoSeries([LAKE], crs=SITE).to_file(tmp_path / name)
+    with pytest.raises(AoiError, match=f"{name}: its CRS, 'site', does not say where"):
+        read_aoi(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+def test_only_a_shapefile_is_said_to_lack_its_prj(tmp_path):
+    geopandas.GeoSeries([shapely.box(0, 0, 1000, 1000)]).to_file(tmp_path / "a.gpkg")
+    with pytest.raises(AoiError, match=r"says no CRS, .* are no degrees; set its CRS"):
+        read_aoi(tmp_path / "a.gpkg")
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+def test_a_shapefile_of_rows_without_shapes_holds_none(tmp_path):
+    rows = geopandas.GeoDataFrame({"id": [1, 2]}, geometry=[None, None])
+    rows.to_file(tmp_path / "a.shp")
+    with pytest.raises(AoiError, match=r"a\.shp holds no shapes"):
+        read_aoi(tmp_path / "a.shp")
+
+
 def test_a_shapefile_without_crs_must_be_in_degrees(tmp_path):
     path = tmp_path / "a.shp"
     moved = geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_crs("EPSG:32755")
     moved.to_file(path)
     path.with_suffix(".prj").unlink()
-    with pytest.raises(AoiError, match="says no CRS"):
+    with pytest.raises(AoiError, match=r"says no CRS, .*; add the \.prj"):
         read_aoi(path)
     geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_file(path)
     path.with_suffix(".prj").unlink()
