@@ -53,6 +53,13 @@ def test_an_area_and_a_dem_that_are_files_are_found_beside_the_file(config):
     assert asked.dem == config.parent / "dem.tif"
 
 
+def test_an_area_written_out_in_letters_of_many_bytes_stays_what_it_is(tmp_path):
+    text = '{"name": "' + "湖" * 100 + '"}'
+    path = tmp_path / "run.toml"
+    path.write_text(f"out = 'x'\naoi = '{text}'\n", encoding="utf-8")
+    assert settings.order(path, {}).aoi == text
+
+
 def test_files_of_areas_are_found_beside_the_run_file_also_in_a_list(tmp_path):
     (tmp_path / "a.geojson").write_text("{}")
     path = tmp_path / "run.toml"

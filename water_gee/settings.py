@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from water_gee.errors import RecipeError
 from water_gee.imagery.recipe import Recipe
+from water_gee.imagery.vector_files import exists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,7 +158,7 @@ def read(path: Path | str) -> dict[str, Any]:
 
 def _found(folder: Path, value: Any) -> Any:
     """A value, or the path to the file of that name in a folder."""
-    if isinstance(value, str) and value and len(value) < 256 and (folder / value).exists():
+    if isinstance(value, str) and value.strip() and exists(folder / value):
         return folder / value
     return value
 

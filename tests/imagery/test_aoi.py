@@ -20,7 +20,11 @@ from water_gee.imagery.aoi import read_aoi
 
 LAKE = shapely.Polygon([(149.05, -35.35), (149.20, -35.35), (149.20, -35.25), (149.05, -35.25)])
 GEOMETRY = {"type": "Polygon", "coordinates": [list(map(list, LAKE.exterior.coords))]}
+FINE = shapely.segmentize(LAKE, 0.005)
+"""The same with edges of half a kilometre, which are straight in UTM too."""
 FEATURE = {"type": "Feature", "properties": {}, "geometry": GEOMETRY}
+SITE = 'LOCAL_CS["site",UNIT["metre",1]]'
+NAMED_SITE = {"type": "name", "properties": {"name": SITE}}
 COLLECTION = {"type": "FeatureCollection", "features": [FEATURE]}
 
 
@@ -46,7 +50,7 @@ def same(area, other=LAKE):
         shapely.MultiPolygon([LAKE]),
         shapely.GeometryCollection([LAKE, shapely.Point(0, 0)]),
         geopandas.GeoSeries([LAKE], crs="EPSG:4326"),
-        geopandas.GeoDataFrame(geometry=[LAKE], crs="EPSG:4326").to_crs("EPSG:32755"),
+        geopandas.GeoDataFrame(geometry=[FINE], crs="EPSG:4326").to_crs("EPSG:32755"),
         [LAKE, shapely.box(149.1, -35.3, 149.2, -35.28)],
         [(149.05, -35.35, 149.1, -35.25), "149.1,-35.35,149.2,-35.25"],
         np.array([[149.05, -35.35, 149.1, -35.25], [149.1, -35.35, 149.2, -35.25]]),
@@ -60,7 +64,7 @@ def test_every_way_to_say_it_means_the_same(given):
 @pytest.mark.parametrize("name", ["a.geojson", "a.json", "a.shp", "a.gpkg"])
 def test_files_are_read_whatever_their_crs(tmp_path, name):
     path = tmp_path / name
-    table = geopandas.GeoDataFrame({"id": [1]}, geometry=[LAKE], crs="EPSG:4326")
+    table = geopandas.GeoDataFrame({"id": [1]}, geometry=[FINE], crs="EPSG:4326")
     if name.endswith(("shp", "gpkg")):
         table = table.to_crs("EPSG:32755")
         table.to_file(path)
@@ -219,6 +223,69 @@ def test_a_projected_area_may_hold_a_pole_or_go_around_it(crs, pole):
     assert sum(map(ground, parts(whole))) == pytest.approx(4e12, rel=0.07)
 
 
+DRAWN = {
+    "over Europe": ("EPSG:3035", shapely.box(4.0e6, 3.5e6, 6.0e6, 5.0e6)),
+    "beside the north pole": ("EPSG:3413", shapely.box(1e5, -1e6, 1e6, 1e6)),
+    "with an edge through the north pole": ("EPSG:3413", shapely.box(0, -1e6, 1e6, 1e6)),
+    "beside the south pole": ("EPSG:3031", shapely.box(-2e6, 3e5, 2e6, 2e6)),
+    "over more than half the Earth": ("EPSG:3832", shapely.box(-5.5e6, -2e6, 1.55e7, 3e6)),
+    "a hook that winds back": (
+        "EPSG:3031",
+        shapely.LineString(
+            [
+                ((5e5 + 9e4 * turn) * np.cos(turn), (5e5 + 9e4 * turn) * np.sin(turn))
+                for turn in np.linspace(0, 14, 300)
+            ]
+        ).buffer(5e4),
+    ),
+}
+
+
+@pytest.mark.parametrize("where", DRAWN)
+def test_a_projected_area_covers_the_ground_it_was_drawn_on(where):
+    crs, drawn = DRAWN[where]
+    area = read_aoi(geopandas.GeoSeries([drawn], crs=crs))
+    west, south, east, north = drawn.buffer(3e5).bounds
+    x, y = np.random.default_rng(0).uniform((west, south), (east, north), (20_000, 2)).T
+    near_edge = shapely.dwithin(shapely.points(x, y), drawn.boundary, 3000)
+    lon, lat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    shapely.prepare(area)
+    assert not (
+        (shapely.contains_xy(area, lon, lat) != shapely.contains_xy(drawn, x, y)) & ~near_edge
+    ).any()
+
+
+def test_small_projected_areas_keep_the_corners_they_have():
+    pond = shapely.box(691_000, 6_093_000, 691_900, 6_093_500)
+    assert len(read_aoi(geopandas.GeoSeries([pond], crs="EPSG:32755")).exterior.coords) == 5
+
+
+def test_an_area_partly_outside_its_projection_is_one_clear_line():
+    beyond = geopandas.GeoSeries([shapely.box(0, 0, 5e7, 1e6)], crs="EPSG:32755")
+    with pytest.raises(AoiError, match=r"^the GeoSeries: its point .* lies outside the projection"):
+        read_aoi(beyond)
+
+
+@pytest.mark.parametrize(
+    ("given", "degrees", "bounds"),
+    [
+        ((100, -10, 50, 10), 310, (-180, -10, 180, 10)),
+        ((100, -10, 0, 10), 260, (-180, -10, 180, 10)),
+        ((-50, -10, -100, 10), 310, (-180, -10, 180, 10)),
+        ((170, -10, -170, 10), 20, (-180, -10, 180, 10)),
+    ],
+)
+def test_a_box_goes_east_from_west_however_far(given, degrees, bounds):
+    area = read_aoi(given)
+    assert area.area == pytest.approx(20 * degrees)
+    assert area.bounds == bounds
+
+
+def test_several_areas_may_write_longitudes_their_own_way():
+    both = read_aoi([shapely.box(170, 10, 190, 11), shapely.box(-190, 10, -170, 11)])
+    assert same(both, read_aoi((170, 10, -170, 11)))
+
+
 def parts(area):
     return getattr(area, "geoms", [area])
 
@@ -230,7 +297,7 @@ def ground(polygon):
 
 
 def test_old_geojson_may_name_its_crs():
-    moved = geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_crs("EPSG:32755")[0]
+    moved = geopandas.GeoSeries([FINE], crs="EPSG:4326").to_crs("EPSG:32755")[0]
     named = shapely.geometry.mapping(moved) | {
         "crs": {"type": "name", "properties": {"name": "EPSG:32755"}}
     }
@@ -353,6 +420,21 @@ def test_what_is_no_table_is_one_clear_line(emulated, asset):
         ('{"type": "Polygon", ', "cut short"),
         ("POLYGON ((0 0, 1 1", "cannot be read"),
         ("nowhere.gpkg", "nowhere.gpkg: no such file"),
+        ("polygon.geojson", "polygon.geojson: no such file"),
+        ("two\nlines", r"'two\\nlines' is no area"),
+        (b"\x01\x02\x03\x04", "a bytes is no area"),
+        (bytearray(4), "a bytearray is no area"),
+        (memoryview(b"\x01\x02\x03\x04"), "a memoryview is no area"),
+        ('{"a":' + "[" * 100_000, "cut short or broken: maximum recursion depth"),
+        (f"wrs:{'1' * 5000}/1", "is no path and row"),
+        (f"path {'1' * 5000} row 1", "is no area"),
+        (GEOMETRY | {"crs": {"type": "name", "properties": None}}, "the mapping is in an unknown"),
+        (
+            GEOMETRY | {"crs": {"type": "name"}},
+            "the mapping is in an unknown CRS: {'type': 'name'}",
+        ),
+        (GEOMETRY | {"crs": "nonsense"}, "the mapping is in an unknown CRS: 'nonsense'"),
+        (GEOMETRY | {"crs": NAMED_SITE}, "the mapping: its CRS, 'site', does not say where"),
         ("1,2,x", "is no box"),
         (42, "a int is no area"),
         (None, "a NoneType is no area"),
@@ -410,12 +492,59 @@ def test_a_file_that_is_no_vector_file_is_named(tmp_path):
         read_aoi(path)
 
 
+@pytest.mark.parametrize(
+    "name", ["polygon.geojson", "point (1).geojson", "path132row23.geojson", "wrs:1.geojson"]
+)
+def test_an_existing_file_is_read_whatever_its_name_looks_like(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(json.dumps(COLLECTION))
+    assert same(read_aoi(name))
+
+
+@pytest.mark.parametrize("stray", ["metadata.json", "sub/._in.geojson", "__MACOSX/._in.geojson"])
+def test_what_lies_beside_the_area_in_an_archive_does_not_spoil_it(tmp_path, stray):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in.geojson", json.dumps(COLLECTION))
+        archive.writestr(stray, '{"made": "by hand"}')
+    assert same(read_aoi(tmp_path / "a.zip"))
+
+
+def test_the_member_of_an_archive_that_cannot_be_read_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in.geojson", json.dumps(COLLECTION))
+        archive.writestr("other.gpkg", "nothing")
+    with pytest.raises(AoiError, match=r"a\.zip/other\.gpkg is no vector file"):
+        read_aoi(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("name", ["a.shp", "a.gpkg"])
+def test_a_file_in_a_system_of_no_place_on_the_earth_is_named(tmp_path, name):
+    geopandas.GeoSeries([LAKE], crs=SITE).to_file(tmp_path / name)
+    with pytest.raises(AoiError, match=f"{name}: its CRS, 'site', does not say where"):
+        read_aoi(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+def test_only_a_shapefile_is_said_to_lack_its_prj(tmp_path):
+    geopandas.GeoSeries([shapely.box(0, 0, 1000, 1000)]).to_file(tmp_path / "a.gpkg")
+    with pytest.raises(AoiError, match=r"says no CRS, .* are no degrees; set its CRS"):
+        read_aoi(tmp_path / "a.gpkg")
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+def test_a_shapefile_of_rows_without_shapes_holds_none(tmp_path):
+    rows = geopandas.GeoDataFrame({"id": [1, 2]}, geometry=[None, None])
+    rows.to_file(tmp_path / "a.shp")
+    with pytest.raises(AoiError, match=r"a\.shp holds no shapes"):
+        read_aoi(tmp_path / "a.shp")
+
+
 def test_a_shapefile_without_crs_must_be_in_degrees(tmp_path):
     path = tmp_path / "a.shp"
     moved = geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_crs("EPSG:32755")
     moved.to_file(path)
     path.with_suffix(".prj").unlink()
-    with pytest.raises(AoiError, match="says no CRS"):
+    with pytest.raises(AoiError, match=r"says no CRS, .*; add the \.prj"):
         read_aoi(path)
     geopandas.GeoSeries([LAKE], crs="EPSG:4326").to_file(path)
     path.with_suffix(".prj").unlink()

@@ -122,6 +122,7 @@ def test_pixels_with_few_clear_observations_are_not_observed(fetch, how, least):
     seen = store.read_mask(cell) != 255
     assert 0 < seen.mean() < 0.9
     assert store.read_evidence(cell)["clear_count"][seen].min() == least
+    assert np.isnan(store.read_evidence(cell)["clear_count"][~seen]).all()
 
 
 def test_more_clear_observations_than_there_are_images_leave_nothing(fetch):

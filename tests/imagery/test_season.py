@@ -44,6 +44,7 @@ def test_months_as_in_a_year_or_over_new_year_keep_their_order(months, kept):
         ((12, 13), "13 among them"),
         ((True,), "True among them"),
         (("June",), "'June' among them"),
+        ({6, "7"}, "'7' among them"),
         ((), "none given"),
     ],
 )

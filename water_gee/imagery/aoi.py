@@ -18,12 +18,17 @@ from water_gee.errors import AoiError
 from water_gee.imagery import wrs
 from water_gee.imagery.degrees import Area as Area
 from water_gee.imagery.degrees import box, on_earth, to_degrees
-from water_gee.imagery.vector_files import REMEDY, from_geojson, one_line, read_file
+from water_gee.imagery.vector_files import REMEDY, exists, from_geojson, one_line, read_file
 
 _WKT = re.compile(
-    r"\s*(SRID=\d+;\s*)?((MULTI)?(POLYGON|POINT|LINESTRING)|GEOMETRYCOLLECTION)\b", re.I
+    r"\s*(SRID=\d+;\s*)?((MULTI)?(POLYGON|POINT|LINESTRING)|GEOMETRYCOLLECTION)"
+    r"(\s+(Z|M|ZM))?\s*(\(|EMPTY\b)",
+    re.I,
 )
 _NUMBERS = re.compile(r"\s*[-+.\deE]+(\s*,\s*|\s+)[-+.\deE]+.*")
+_LONG = 1000
+"""Characters. A longer text that is no file was not meant as the name of one."""
+
 _TABLE = "ee:"
 _OWN_TABLE = re.compile(r"projects/[^/\s]+/assets/\S+|users/[^/\s]+/\S+")
 
@@ -36,7 +41,7 @@ def read_aoi(area: Any) -> Area:
             - `(west, south, east, north)` in degrees, where west above east crosses 180°;
             - a path to a GeoJSON, Shapefile (also zipped), GeoPackage, KML, KMZ or anything else
               pyogrio reads; all features of all layers are joined;
-            - GeoJSON or WKT as text, or a GeoJSON mapping;
+            - GeoJSON or WKT as text, or a GeoJSON mapping; a file of that name comes first;
             - `wrs:132/023`, `wrs:132/023,132/024` or `path 132 row 23`: frames of Landsat's paths
               and rows, as `wrs` computes them;
             - `ee:` and the id of a table in Earth Engine; `projects/P/assets/...` and `users/...`
@@ -75,12 +80,14 @@ def _geometry(area: Any) -> BaseGeometry:
         return from_geojson(area, "the mapping")
     if hasattr(area, "to_crs") and getattr(area, "crs", None) is not None:
         shapes = [shape for shape in area.geometry if shape is not None]
-        return shapely.GeometryCollection(to_degrees(shapes, area.crs))
+        return shapely.GeometryCollection(
+            to_degrees(shapes, area.crs, f"the {type(area).__name__}")
+        )
     if hasattr(area, "__geo_interface__"):
         return from_geojson(area.__geo_interface__, type(area).__name__)
-    if hasattr(area, "tolist"):
+    if hasattr(area, "tolist") and not isinstance(area, memoryview):
         area = area.tolist()
-    if isinstance(area, Sequence):
+    if isinstance(area, Sequence) and not isinstance(area, bytes | bytearray | memoryview):
         return _from_several(area)
     raise AoiError(f"a {type(area).__name__} is no area; {REMEDY}")
 
@@ -96,10 +103,12 @@ def _from_several(given: Sequence[Any]) -> BaseGeometry:
 
 
 def _from_text(text: str) -> BaseGeometry:
+    if exists(text):
+        return read_file(Path(text))
     if text.lstrip().startswith("{"):
         try:
             return from_geojson(json.loads(text), "the GeoJSON text")
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise AoiError(f"the GeoJSON text is cut short or broken: {error}") from error
     if _WKT.match(text):
         return _from_wkt(text)
@@ -108,27 +117,18 @@ def _from_text(text: str) -> BaseGeometry:
         return shapely.MultiPolygon(frames)
     if text.startswith(_TABLE):
         return _from_table(text.removeprefix(_TABLE).strip())
-    there = _exists(text)
-    if _NUMBERS.fullmatch(text) and not there:
+    if _NUMBERS.fullmatch(text):
         try:
             return _from_several([float(number) for number in re.split(r"[,\s]+", text.strip())])
         except ValueError as error:
             if isinstance(error, AoiError):
                 raise
             raise AoiError(f"{text[:60]!r} is no box: {error}; {REMEDY}") from error
-    if _OWN_TABLE.fullmatch(text.strip()) and not there:
+    if _OWN_TABLE.fullmatch(text.strip()):
         return _from_table(text.strip())
+    if not text.strip() or len(text) > _LONG or not text.isprintable():
+        raise AoiError(f"{text[:60]!r} is no area; {REMEDY}")
     return read_file(Path(text))
-
-
-def _exists(text: str) -> bool:
-    """Whether a text is the name of a file; one too long for a name is no area at all."""
-    try:
-        if text.strip():
-            return Path(text).exists()
-    except (OSError, ValueError):
-        pass
-    raise AoiError(f"{text[:60]!r} is no area; {REMEDY}")
 
 
 def _from_wkt(text: str) -> BaseGeometry:

@@ -41,7 +41,7 @@ MAY_DIFFER = ("years", "composite", "min_clear", "max_cloud")
 """What may differ between a model and what it maps: it has learned what a pixel looks like."""
 
 MAX_MIN_CLEAR = 1000
-"""More observations than a season of all sensors together has of any pixel."""
+"""The largest `min_clear` that is taken: a slip, such as a year in its place, lies above."""
 
 _LATER: dict[str, Any] = {
     "composite": "median",
@@ -74,8 +74,9 @@ class Recipe:
             are the median where this is `scene`.
         harmonize: Whether TM and ETM+ are brought to OLI: `ols` or `rma`, the regression of
             `harmony`; True is `ols`.
-        min_clear: A pixel of a season with fewer clear observations is not observed; how many it
-            has is the tile's evidence `clear_count`. A tile of one scene has one, and keeps it.
+        min_clear: A pixel of a season with fewer clear observations is not observed; how many an
+            observed one has is the tile's evidence `clear_count`. A tile of one scene has one, and
+            keeps it.
         max_cloud: Images with more cloud than so many percent, by their own property
             (`Sensor.cloud`), are left out; one that does not say is kept. None: all are taken.
 

@@ -35,13 +35,13 @@ def ordered(months: Iterable[Any]) -> tuple[int, ...]:
     Raises:
         RecipeError: None, no month, or an order that is neither.
     """
-    given = sorted(months) if isinstance(months, Set) else list(months)
+    given = list(months)
     for month in given:
         if isinstance(month, bool) or not isinstance(month, int) or not 1 <= month <= 12:
             raise RecipeError(f"months: whole numbers from 1 to 12, {month!r} among them")
     if not given:
         raise RecipeError("months: whole numbers from 1 to 12, none given")
-    unique = tuple(dict.fromkeys(given))
+    unique = tuple(sorted(given) if isinstance(months, Set) else dict.fromkeys(given))
     if unique == tuple(sorted(unique)):
         return unique
     before = unique[: unique.index(1)] if 1 in unique else ()

@@ -42,8 +42,8 @@ _DAYS = 16
 _ELLIPSOID = pyproj.Geod(ellps="WGS84")
 
 _SYSTEM = re.compile(r"\s*wrs[- ]?(\d)?\s*:(.*)", re.I | re.S)
-_PAIR = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
-_WORDS = re.compile(r"\s*path\s*(\d+)\s*,?\s*row\s*(\d+)\s*(?!\d)", re.I)
+_PAIR = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
+_WORDS = re.compile(r"\s*path\s*(\d{1,9})\s*,?\s*row\s*(\d{1,9})\s*(?!\d)", re.I)
 _EXAMPLE = "write wrs:132/023, several as wrs:132/023,132/024"
 
 
