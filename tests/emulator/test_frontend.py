@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -21,10 +22,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import requests
+import uvicorn
 from small_catalog import FIRST, connect
+from uvicorn.server import ServerState
 
 from water_gee.emulator import Faults, RequestFaults, start
 from water_gee.emulator.catalog import Catalog
+from water_gee.emulator.exchange import Connections
 from water_gee.emulator.service import Service
 from water_gee.emulator.transport import InProcessTransport
 from water_gee.errors import EmulatorError
@@ -567,6 +571,17 @@ def test_downloads_by_address_are_of_one_kind_where_shape_and_bands_agree(serve)
     assert emulator.requests.canned == 1
 
 
+@pytest.mark.parametrize("canned", [False, True])
+def test_a_grid_that_is_none_is_refused_when_an_address_is_asked_for(serve, canned):
+    wire = coordinates(10)
+    wire["grid"]["crsCode"] = "EPSG:99999999"
+    status, body = ask(serve(canned=canned), wire, "/v1/projects/p/thumbnails")
+    assert status == 400
+    assert json.loads(body)["error"]["message"] == (
+        "grid: The CRS 'EPSG:99999999' is not recognized."
+    )
+
+
 def test_values_are_never_canned(serve):
     emulator = serve(canned=True)
     assert [json.loads(ask(emulator, plus(n))[1])["result"] for n in (1, 2, 1)] == [2, 3, 2]
@@ -578,6 +593,37 @@ def test_canned_answers_meet_faults_as_others_do(serve):
     found = Counter(ask(emulator, coordinates(n), PIXELS)[0] for n in range(40))
     assert set(found) == {200, "IncompleteRead"}
     assert emulator.requests.canned == 39
+
+
+# Connections -------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_ends_late_takes_no_other_with_it():
+    ended = []
+
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name, default=None):
+            return {"peername": ("127.0.0.1", 5000), "sockname": ("127.0.0.1", 80)}.get(name)
+
+        def abort(self):
+            ended.append(self)
+
+    async def reuse_an_address():
+        connections = Connections()
+        config = uvicorn.Config(None, log_config=None, lifespan="off")
+        config.load()
+        first, second = (connections.protocol(config, ServerState(), {}) for _ in range(2))
+        first.connection_made(Transport())
+        later = Transport()
+        second.connection_made(later)
+        first.connection_lost(ConnectionResetError())
+        connections.abort(("127.0.0.1", 5000))
+        assert ended == [later]
+        second.connection_lost(ConnectionResetError())
+        connections.abort(("127.0.0.1", 5000))
+        assert ended == [later]
+
+    asyncio.run(reuse_an_address())
 
 
 # How it is asked for -----------------------------------------------------------------------------
@@ -621,18 +667,28 @@ def test_settings_that_are_none_end_a_command_in_one_line(filled, command, optio
 
 @pytest.mark.parametrize("command", [MODULE, COMMAND], ids=["module", "command"])
 def test_the_commands_take_all_of_it(filled, tmp_path, serve, command):
-    here = serve(seed=7, too_many=0.5, reset=0.5)
-    expected = [ask(here, plus(n))[0] for n in range(10)]
+    here = serve(seed=7, reset=0.5)
+    expected = [ask(here, plus(n))[0] for n in range(8)]
+    assert set(expected) == {200, "ConnectionResetError"}
     shutil.copytree(filled, tmp_path / "catalog")
-    options = ["--faults", "latency=0.2,429=0.5,reset=0.5", "--seed", "7"]
+    options = ["--faults", "latency=0.3,reset=0.5", "--seed", "7", "--slots", "2", "--canned"]
     with subprocess.Popen(
-        [*command, "--catalog", str(tmp_path / "catalog"), *options, "--slots", "40", "--canned"],
+        [*command, "--catalog", str(tmp_path / "catalog"), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
         there = SimpleNamespace(url=json.loads(process.stdout.readline())["url"])
-        assert [ask(there, plus(n))[0] for n in range(10)] == expected
-        assert set(expected) == {429, "ConnectionResetError"}
+        begun = time.monotonic()
+        assert [ask(there, plus(n))[0] for n in range(8)] == expected
+        assert time.monotonic() - begun >= 8 * 0.3
+        answers = [ask(there, coordinates(n), PIXELS) for n in range(8)]
+        pixels = [body for status, body in answers if status == 200]
+        assert len(pixels) > 1
+        assert len(set(pixels)) == 1
+        # Of many that come within their latency, no more than two have a slot.
+        with ThreadPoolExecutor(20) as pool:
+            together = Counter(pool.map(lambda n: ask(there, plus(n))[0], range(20)))
+        assert together[429] > 0
         process.terminate()
         process.wait(30)

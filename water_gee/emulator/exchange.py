@@ -8,7 +8,6 @@ that for a client that left, and says nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import struct
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from anyio import CancelScope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from water_gee.emulator.digest import digest_of
 from water_gee.emulator.errors import body_of, payload_too_large, refusal
 from water_gee.emulator.limits import MAX_REQUEST_BYTES
 from water_gee.emulator.routes import JSON_TYPE, Answer
@@ -62,11 +62,7 @@ class Exchange:
     @property
     def digest(self) -> bytes:
         """What stands for method, path and body."""
-        # Of hashlib the fastest here, and nobody is to be kept out.
-        start = f"{self.method} {self.path}\n".encode("latin-1")
-        digest = hashlib.sha1(start, usedforsecurity=False)
-        digest.update(self.body)
-        return digest.digest()
+        return digest_of(f"{self.method} {self.path}\n".encode("latin-1"), self.body)
 
 
 async def read(scope: Scope, receive: Receive, send: Send) -> Exchange | None:
@@ -156,11 +152,13 @@ class Connections:
         class Noted(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 self._client = transport.get_extra_info("peername")
-                transports[self._client] = cast("asyncio.Transport", transport)
+                self._noted = transports[self._client] = cast("asyncio.Transport", transport)
                 super().connection_made(transport)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                transports.pop(self._client, None)
+                # The address may be another connection's by now.
+                if transports.get(self._client) is self._noted:
+                    del transports[self._client]
                 super().connection_lost(exc)
 
         return Noted
@@ -182,4 +180,4 @@ class Connections:
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
-            transport.abort()
+        self.abort(client)

@@ -59,8 +59,9 @@ class RequestCounts:
         at_once: In work now: computed, waiting for their latency, or hanging. An answer handed to
             its connection is none any more, however long the client takes to read it.
         peak: Most in work at once.
-        statuses: How many were answered with each HTTP status. Those that hang, whose connection is
-            reset or whose client left before are in none.
+        statuses: How many were answered with each HTTP status; in none are those that hang or whose
+            connection is reset. With slots or faults nor are those whose client left before;
+            without, nobody asks whether it did.
         faults: How many met each fault, by the command line's names, and `slots` for those refused
             because no slot was free.
         canned: How many were answered with the bytes of an earlier answer.

@@ -85,7 +85,8 @@ def create_thumbnail(service: Service, name: str, request: Request) -> dict[str,
         pixels = wire_request(image, wire.get("grid"))
     digest = hashlib.sha256(json.dumps(wire, sort_keys=True).encode()).hexdigest()
     thumbnail = f"{name}/thumbnails/{digest[:32]}-{digest[32:]}"
-    service.keep_thumbnail(thumbnail, Thumbnail(wire, _kind(wire, image, pixels.window.shape)))
+    kind = _kind(wire, image, pixels.window.shape) if service.faults.canned else None
+    service.keep_thumbnail(thumbnail, Thumbnail(wire, kind))
     return {**wire, "name": thumbnail}
 
 

@@ -60,11 +60,11 @@ class Thumbnail:
 
     Attributes:
         wire: The request.
-        kind: The same for those that differ in their pixels alone.
+        kind: The same for those that differ in their pixels alone; None where nobody asks for it.
     """
 
     wire: Mapping[str, Any]
-    kind: bytes
+    kind: bytes | None
 
 
 class Service:
