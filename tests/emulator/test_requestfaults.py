@@ -22,6 +22,7 @@ def test_the_command_line_names_every_field():
     text = "latency=0.5,429=0.02,5xx=0.01,truncate=0.005,hang=0.001,reset=0.002"
     assert RequestFaults.parse(text) == ALL
     assert RequestFaults.parse(" hang = 1 , latency=2") == RequestFaults(latency=2, hang=1)
+    assert RequestFaults.parse(None) == RequestFaults()
 
 
 @pytest.mark.parametrize(

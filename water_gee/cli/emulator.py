@@ -89,7 +89,7 @@ def start(
         denied=deny,
         max_queued=max_queued or usual.max_queued,
         storage=storage,
-        requests=RequestFaults() if request_faults is None else RequestFaults.parse(request_faults),
+        requests=RequestFaults.parse(request_faults),
         slots=slots,
         canned=canned,
     )

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.end_with_parent or _is_pipe(0):
         threading.Thread(target=_watch_input, args=(stop,), daemon=True).start()
     from water_gee.emulator.faults import Faults
-    from water_gee.emulator.requestfaults import NO_REQUEST_FAULTS, RequestFaults
+    from water_gee.emulator.requestfaults import RequestFaults
     from water_gee.emulator.server import start
 
     try:
@@ -57,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             messages=tuple(options.fail_message or Faults().messages),
             denied=tuple(options.deny or ()),
-            requests=NO_REQUEST_FAULTS
-            if options.faults is None
-            else RequestFaults.parse(options.faults),
+            requests=RequestFaults.parse(options.faults),
             slots=options.slots,
             canned=options.canned,
         )

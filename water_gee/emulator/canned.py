@@ -8,11 +8,12 @@ address of, where the region is inside the expression, the same shape, bands, fo
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
+
+from water_gee.emulator.digest import digest_of
 
 if TYPE_CHECKING:
     from water_gee.emulator.routes import Answer
@@ -44,12 +45,9 @@ def kind_of_body(path: str, body: bytes) -> bytes | None:
     else:
         return None
     view = memoryview(body)
-    # Of hashlib the fastest here, and nobody is to be kept out.
-    digest = hashlib.sha1(path.encode("latin-1"), usedforsecurity=False)
-    digest.update(view[:begin])
-    digest.update(_PLACE.sub(b"", view[begin:end]))
-    digest.update(view[end:])
-    return digest.digest()
+    return digest_of(
+        path.encode("latin-1"), view[:begin], _PLACE.sub(b"", view[begin:end]), view[end:]
+    )
 
 
 class CannedAnswers:

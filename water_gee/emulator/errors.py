@@ -18,6 +18,7 @@ HTTP_STATUS = {
     409: "ABORTED",
     413: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
@@ -103,6 +104,11 @@ def policy_changed() -> ServiceError:
 def operation_missing(name: str) -> ServiceError:
     """Return the answer to asking for a task that was never started (ours)."""
     return refusal(404, f"Operation '{name}' not found.")
+
+
+def abandoned() -> ServiceError:
+    """Return the answer to a request whose client left before it began; nobody reads it."""
+    return refusal(499, "The client has left.")
 
 
 def payload_too_large(limit: int) -> ServiceError:

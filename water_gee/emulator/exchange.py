@@ -8,15 +8,16 @@ that for a client that left, and says nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from anyio import CancelScope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from water_gee.emulator.digest import digest_of
 from water_gee.emulator.errors import body_of, payload_too_large, refusal
 from water_gee.emulator.limits import MAX_REQUEST_BYTES
 from water_gee.emulator.routes import JSON_TYPE, Answer
@@ -32,7 +33,7 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 """Names this machine may be called by; a page elsewhere that was given our address has another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """One request, read to its end.
 
@@ -42,9 +43,10 @@ class Exchange:
         path: As it came, encoded; without parameters.
         target: The whole address.
         headers: By lower-case name.
-        body: The message.
+        body: The message; emptied as soon as nobody needs it.
         receive: From now on it tells only that the client left.
         send: Takes the answer.
+        computing: Around what computes the answer; cancelled when the client leaves.
     """
 
     client: tuple[str, int]
@@ -55,24 +57,12 @@ class Exchange:
     body: bytes
     receive: Receive
     send: Send
+    computing: CancelScope = field(default_factory=CancelScope)
 
     @property
     def digest(self) -> bytes:
         """What stands for method, path and body."""
-        # Of hashlib the fastest here, and nobody is to be kept out.
-        start = f"{self.method} {self.path}\n".encode("latin-1")
-        digest = hashlib.sha1(start, usedforsecurity=False)
-        digest.update(self.body)
-        return digest.digest()
-
-    async def respond(self, answer: Answer, share: float = 1.0) -> None:
-        """Send an answer, or the beginning of one.
-
-        Args:
-            answer: What is announced.
-            share: How much of its body is sent; below 1 at least the last byte is missing.
-        """
-        await respond(self.send, answer, share)
+        return digest_of(f"{self.method} {self.path}\n".encode("latin-1"), self.body)
 
 
 async def read(scope: Scope, receive: Receive, send: Send) -> Exchange | None:
@@ -127,7 +117,13 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes | None:
 
 
 async def respond(send: Send, answer: Answer, share: float = 1.0) -> None:
-    """Send an answer, or the beginning of one; see `Exchange.respond`."""
+    """Send an answer, or the beginning of one.
+
+    Args:
+        send: Takes it.
+        answer: What is announced.
+        share: How much of its body is sent; below 1 at least the last byte is missing.
+    """
     headers = [(name.lower().encode(), text.encode()) for name, text in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = answer.body
@@ -156,14 +152,21 @@ class Connections:
         class Noted(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 self._client = transport.get_extra_info("peername")
-                transports[self._client] = cast("asyncio.Transport", transport)
+                self._noted = transports[self._client] = cast("asyncio.Transport", transport)
                 super().connection_made(transport)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                transports.pop(self._client, None)
+                # The address may be another connection's by now.
+                if transports.get(self._client) is self._noted:
+                    del transports[self._client]
                 super().connection_lost(exc)
 
         return Noted
+
+    def abort(self, client: tuple[str, int]) -> None:
+        """End a connection at once, whatever was not yet sent on it."""
+        if (transport := self._transports.get(client)) is not None:
+            transport.abort()
 
     def close(self, client: tuple[str, int]) -> None:
         """End a connection after what was sent on it."""
@@ -177,4 +180,4 @@ class Connections:
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
-            transport.abort()
+        self.abort(client)

@@ -28,7 +28,7 @@ from water_gee.emulator.routes import Answer, find_route, handle
 from water_gee.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -56,10 +56,12 @@ class RequestCounts:
 
     Attributes:
         total: All that came, those refused included.
-        at_once: In work now: computed, waiting for their latency, or hanging.
+        at_once: In work now: computed, waiting for their latency, or hanging. An answer handed to
+            its connection is none any more, however long the client takes to read it.
         peak: Most in work at once.
-        statuses: How many were answered with each HTTP status. Those that hang, whose connection is
-            reset or whose client left before are in none.
+        statuses: How many were answered with each HTTP status; in none are those that hang or whose
+            connection is reset. With slots or faults nor are those whose client left before;
+            without, nobody asks whether it did.
         faults: How many met each fault, by the command line's names, and `slots` for those refused
             because no slot was free.
         canned: How many were answered with the bytes of an earlier answer.
@@ -117,7 +119,7 @@ class FrontEnd:
         if found is not None and found[0].data:
             await self._data(exchange, *found)
         else:
-            await exchange.respond(await self._computed(exchange))
+            await respond(send, await self._computed(exchange))
 
     def stop(self) -> None:
         """Let go of the requests that only wait: their connections are closed. From any thread."""
@@ -128,7 +130,7 @@ class FrontEnd:
 
     def _end_waiting(self) -> None:
         for client in list(self._waiting):
-            self._connections.close(client)
+            self._connections.abort(client)
 
     async def _computed(self, exchange: Exchange) -> Answer:
         # The pool has 40 threads, as many as the service answers requests at once.
@@ -139,6 +141,7 @@ class FrontEnd:
             exchange.target,
             exchange.headers,
             exchange.body,
+            lambda: not exchange.computing.cancel_called,
         )
 
     # Requests for data --------------------------------------------------------------------------
@@ -151,18 +154,18 @@ class FrontEnd:
             await self._respond(exchange, refused(too_many_requests()))
             return
         with self.counts.in_work():
-            left_behind = await self._in_work(exchange, route, name)
-        if left_behind is not None:
-            # Nobody waits for it, and it holds no slot; but it ends before the server does.
-            await left_behind
+            rest = await self._in_work(exchange, route, name)
+        if rest is not None:
+            await rest
 
     async def _in_work(
         self, exchange: Exchange, route: Route, name: str
-    ) -> asyncio.Future[Answer] | None:
+    ) -> Awaitable[object] | None:
         """Let happen to a request that has its slot what is to happen to it.
 
         Returns:
-            What is still being computed for a client that left.
+            What has to end before the server does, but holds no slot: what a thread is computing
+            for a client that left, or a connection that is being ended.
         """
         fault, how = self._fault(exchange)
         if fault is Fault.TOO_MANY:
@@ -175,16 +178,18 @@ class FrontEnd:
             kind = self._kind(exchange, route, name)
             answer = self._kept(kind)
             if answer is None:
-                computing = asyncio.ensure_future(self._once(exchange, kind))
+                computing = asyncio.ensure_future(self._unless_left(exchange, kind))
                 if self._watched and await self._left(exchange, computing=computing):
+                    exchange.computing.cancel()
                     return computing
                 answer = await computing
         elif fault is Fault.SERVER_ERROR:
             answer = SERVER_ERRORS[int(how * len(SERVER_ERRORS))]
+        exchange.body = b""  # It may be large, and the wait long.
         if fault is Fault.HANG:
             await self._left(exchange)
         elif until <= loop.time() or not await self._left(exchange, until - loop.time()):
-            await self._deliver(exchange, answer, fault, how)
+            return await self._deliver(exchange, answer, fault, how)
         return None
 
     def _fault(self, exchange: Exchange) -> tuple[Fault | None, float]:
@@ -198,7 +203,7 @@ class FrontEnd:
 
     async def _deliver(
         self, exchange: Exchange, answer: Answer | None, fault: Fault | None, how: float
-    ) -> None:
+    ) -> Awaitable[object] | None:
         if answer is not None:
             await self._respond(exchange, answer, how if fault is Fault.TRUNCATE else 1.0)
         if fault is Fault.TRUNCATE:
@@ -206,14 +211,14 @@ class FrontEnd:
         elif fault is Fault.RESET:
             self._connections.reset(exchange.client)
         else:
-            return
-        await self._left(exchange)  # The server knows that the connection has ended.
+            return None
+        return self._left(exchange)  # Until the server knows that the connection has ended.
 
     async def _left(
         self,
         exchange: Exchange,
         seconds: float | None = None,
-        computing: asyncio.Future[Answer] | None = None,
+        computing: asyncio.Future[Answer | None] | None = None,
     ) -> bool:
         """Wait, for a time or for an answer; at once True where the client has left meanwhile.
 
@@ -236,7 +241,7 @@ class FrontEnd:
 
     async def _respond(self, exchange: Exchange, answer: Answer, share: float = 1.0) -> None:
         self.counts.statuses[answer.status] += 1
-        await exchange.respond(answer, share)
+        await respond(exchange.send, answer, share)
 
     # Canned answers -----------------------------------------------------------------------------
 
@@ -245,6 +250,15 @@ class FrontEnd:
         if answer is not None:
             self.counts.canned += 1
         return answer
+
+    async def _unless_left(self, exchange: Exchange, kind: bytes | None) -> Answer | None:
+        """Compute an answer; None where the client left before a thread had begun.
+
+        What runs in a thread runs to its end: that much of what nobody waits for there is at most.
+        """
+        with exchange.computing:
+            return await self._once(exchange, kind)
+        return None
 
     async def _once(self, exchange: Exchange, kind: bytes | None) -> Answer:
         """Compute an answer; of one kind, one at a time, and the first is kept."""

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from water_gee.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REMEMBERED_REQUESTS = 100_000
 """Different requests whose repetitions are counted; the one longest unseen is forgotten and starts
@@ -44,6 +48,7 @@ class RequestFaults:
         hang: Share never answered: the connection stays open until the client closes it or the
             server stops.
         reset: Share whose connection is reset in place of an answer.
+        shares: Of all requests, those that meet each fault: the shares above.
 
     Raises:
         EmulatorError: A time below 0, a share outside 0 to 1, or shares that add up to more than 1.
@@ -55,8 +60,11 @@ class RequestFaults:
     truncate: float = 0.0
     hang: float = 0.0
     reset: float = 0.0
+    shares: Mapping[Fault, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        shares = {fault: getattr(self, fault.name.lower()) for fault in Fault}
+        object.__setattr__(self, "shares", shares)
         if not (math.isfinite(self.latency) and self.latency >= 0):
             raise EmulatorError(f"faults: latency={self.latency!r}: must be seconds, 0 or more")
         for fault, share in self.shares.items():
@@ -65,21 +73,19 @@ class RequestFaults:
         if sum(self.shares.values()) > 1.0 + 1e-9:
             raise EmulatorError("faults: the shares add up to more than 1")
 
-    @property
-    def shares(self) -> dict[Fault, float]:
-        """Of all requests, those that meet each fault."""
-        return {fault: getattr(self, fault.name.lower()) for fault in Fault}
-
     @classmethod
-    def parse(cls, text: str) -> RequestFaults:
+    def parse(cls, text: str | None) -> RequestFaults:
         """Read `latency=0.5,429=0.02`: the names are `latency` and those of `Fault`.
+
+        Args:
+            text: None where nothing is to happen.
 
         Raises:
             EmulatorError: A name that is none or comes twice, a value that is no number or out of
                 range, or nothing at all.
         """
         found: dict[str, float] = {}
-        for part in text.split(","):
+        for part in () if text is None else text.split(","):
             name, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals:
                 raise EmulatorError(f"faults: {part.strip()!r} is not like 429=0.02")

@@ -39,14 +39,14 @@ FORMATS = (
 def value(service: Service, name: str, request: Request) -> dict[str, Any]:
     """Compute the value of an expression: what `getInfo` asks."""
     del name
-    with service.evaluation() as context:
+    with service.evaluation(request.wanted) as context:
         return {"result": to_json(service.value(request.message.get("expression"), context))}
 
 
 def compute_pixels(service: Service, name: str, request: Request) -> tuple[bytes, str]:
     """Compute pixels of an expression on a grid."""
     del name
-    with service.evaluation() as context:
+    with service.evaluation(request.wanted) as context:
         image = service.image(request.message.get("expression"), context)
         return service.pixels(image, request.message, context=context)
 
@@ -58,7 +58,7 @@ def asset_pixels(service: Service, name: str, request: Request) -> tuple[bytes, 
     record = service.catalog.record(asset_id)
     if record is None:
         raise asset_missing(rest_name(asset_id))
-    with service.evaluation() as context:
+    with service.evaluation(request.wanted) as context:
         image = service.catalog.load_image(asset_id)
         if wire.get("region") is not None:
             image = _in_region(image, wire["region"])
@@ -79,13 +79,14 @@ def create_thumbnail(service: Service, name: str, request: Request) -> dict[str,
         raise bad_request(
             f"fileFormat: '{wire['fileFormat']}' is not implemented by this emulator."
         )
-    with service.evaluation() as context:
+    with service.evaluation(request.wanted) as context:
         # What cannot be computed is refused now, as the service does, and not when it is fetched.
         image = with_bands(service.image(wire.get("expression"), context), wire.get("bandIds"))
         pixels = wire_request(image, wire.get("grid"))
     digest = hashlib.sha256(json.dumps(wire, sort_keys=True).encode()).hexdigest()
     thumbnail = f"{name}/thumbnails/{digest[:32]}-{digest[32:]}"
-    service.keep_thumbnail(thumbnail, Thumbnail(wire, _kind(wire, image, pixels.window.shape)))
+    kind = _kind(wire, image, pixels.window.shape) if service.faults.canned else None
+    service.keep_thumbnail(thumbnail, Thumbnail(wire, kind))
     return {**wire, "name": thumbnail}
 
 
@@ -99,12 +100,11 @@ def _kind(wire: Mapping[str, Any], image: Image, shape: tuple[int, int]) -> byte
 
 def thumbnail_pixels(service: Service, name: str, request: Request) -> tuple[bytes, str]:
     """Compute the pixels of a picture or download that was asked for."""
-    del request
     kept = service.thumbnail(name)
     if kept is None:
         raise refusal(404, f"Thumbnail '{name}' not found; ask for it again.")
     wire = kept.wire
-    with service.evaluation() as context:
+    with service.evaluation(request.wanted) as context:
         image = service.image(wire.get("expression"), context)
         return service.pixels(
             image,

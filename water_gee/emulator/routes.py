@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from water_gee.emulator import discovery, rest_assets, rest_pixels, rest_policies, rest_tasks
 from water_gee.emulator.errors import bad_request, body_of, payload_too_large, refusal
 from water_gee.emulator.limits import MAX_REQUEST_BYTES
-from water_gee.emulator.service import Service
+from water_gee.emulator.service import Service, Wanted, always
 from water_gee.errors import EmulatorError, ServiceError
 
 LOG = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Request:
         query: The parameters of the address, or of the form that stands for one too long.
         body: The message of a POST or PATCH, empty for none.
         base_url: The address the client used, without a slash at its end.
+        wanted: Says whether anybody still waits for the answer.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     base_url: str = ""
+    wanted: Wanted = always
 
     @cached_property
     def message(self) -> dict[str, Any]:
@@ -290,7 +292,12 @@ def find_route(method: str, path: str) -> tuple[Route, str] | None:
 
 
 def handle(
-    service: Service, method: str, target: str, headers: Mapping[str, str], body: bytes
+    service: Service,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    wanted: Wanted = always,
 ) -> Answer:
     """Answer one request; whatever happens, there is an answer in the service's form.
 
@@ -300,9 +307,10 @@ def handle(
         target: The address, with or without scheme and host.
         headers: By name, in any case.
         body: The bytes that came with it.
+        wanted: Says whether anybody still waits for the answer.
     """
     try:
-        request = _request(method, target, headers, body)
+        request = _request(method, target, headers, body, wanted)
         return _dispatch(service, request)
     except ServiceError as error:
         return _refused(error)
@@ -317,7 +325,9 @@ def handle(
         return _refused(refusal(500, f"Internal error: {type(error).__name__}: {error}"))
 
 
-def _request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
+def _request(
+    method: str, target: str, headers: Mapping[str, str], body: bytes, wanted: Wanted
+) -> Request:
     if len(body) > MAX_REQUEST_BYTES:
         raise payload_too_large(MAX_REQUEST_BYTES)
     given = {name.lower(): value for name, value in headers.items()}
@@ -331,7 +341,7 @@ def _request(method: str, target: str, headers: Mapping[str, str], body: bytes) 
             query |= dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
             body = b""
     scheme, host = parts.scheme or "http", parts.netloc or given.get("host", "")
-    return Request(method, unquote(parts.path), query, body, f"{scheme}://{host}")
+    return Request(method, unquote(parts.path), query, body, f"{scheme}://{host}", wanted)
 
 
 def _dispatch(service: Service, request: Request) -> Answer:

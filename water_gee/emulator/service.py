@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from water_gee.emulator.coerce import coerce
 from water_gee.emulator.encode import Picture, encode
 from water_gee.emulator.errors import (
+    abandoned,
     answer_too_large,
     bad_request,
     grid_too_large,
@@ -44,17 +45,26 @@ KEPT_THUMBNAILS = 1_000
 """Pictures that can be fetched by name at one time; the oldest are forgotten."""
 
 
+Wanted = Callable[[], bool]
+"""Says whether anybody still waits for an answer."""
+
+
+def always() -> bool:
+    """Say yes, for those who cannot leave."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
     """A picture or download that was asked for.
 
     Attributes:
         wire: The request.
-        kind: The same for those that differ in their pixels alone.
+        kind: The same for those that differ in their pixels alone; None where nobody asks for it.
     """
 
     wire: Mapping[str, Any]
-    kind: bytes
+    kind: bytes | None
 
 
 class Service:
@@ -99,9 +109,18 @@ class Service:
         self.catalog.close()
 
     @contextmanager
-    def evaluation(self) -> Iterator[Context]:
-        """Wait for a turn, and yield the context of one interactive evaluation."""
+    def evaluation(self, wanted: Wanted = always) -> Iterator[Context]:
+        """Wait for a turn, and yield the context of one interactive evaluation.
+
+        Args:
+            wanted: Asked when its turn has come.
+
+        Raises:
+            ServiceError: 499: nobody waits for it any more. 400: it needs too much memory.
+        """
         with self._slots:
+            if not wanted():
+                raise abandoned()
             context = Context(deadline=time.monotonic() + INTERACTIVE_SECONDS)
             self._contexts.append(context)
             try:
