@@ -672,12 +672,16 @@ def test_the_commands_take_all_of_it(filled, tmp_path, serve, command):
     assert set(expected) == {200, "ConnectionResetError"}
     shutil.copytree(filled, tmp_path / "catalog")
     options = ["--faults", "latency=0.3,reset=0.5", "--seed", "7", "--slots", "2", "--canned"]
-    with subprocess.Popen(
-        [*command, "--catalog", str(tmp_path / "catalog"), *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*command, "--catalog", str(tmp_path / "catalog"), *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        stack.callback(process.terminate)
         there = SimpleNamespace(url=json.loads(process.stdout.readline())["url"])
         begun = time.monotonic()
         assert [ask(there, plus(n))[0] for n in range(8)] == expected
@@ -690,5 +694,3 @@ def test_the_commands_take_all_of_it(filled, tmp_path, serve, command):
         with ThreadPoolExecutor(20) as pool:
             together = Counter(pool.map(lambda n: ask(there, plus(n))[0], range(20)))
         assert together[429] > 0
-        process.terminate()
-        process.wait(30)
