@@ -15,7 +15,17 @@ import water_gee
 from water_gee import errors
 from water_gee.cli import app, failures, options
 
-COMMANDS = ["download", "labels", "train", "predict", "polygons", "series", "compare", "points"]
+COMMANDS = [
+    "download",
+    "tiles",
+    "labels",
+    "train",
+    "predict",
+    "polygons",
+    "series",
+    "compare",
+    "points",
+]
 COMMANDS += ["evaluate", "deploy", "tasks", "emit", "run", "demo", "emulator"]
 
 
