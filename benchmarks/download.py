@@ -362,7 +362,8 @@ def main() -> int:
         shutil.rmtree(catalog, ignore_errors=True)
         assets = scenes.ingest(catalog, season.scenes)
         scenes.ingest(catalog, [season.dem], dem=True)
-        large = scenes.recipe_for(scenes.describe(assets), {})
+        with session.connect(catalog=catalog):
+            large = scenes.recipe_for(scenes.describe(assets), {})
         small = large.replace(cell=float(SMALL_CELL), pixels=122)
         west, south, east, north = season.bounds
         centre = ((west + east) / 2, (south + north) / 2)

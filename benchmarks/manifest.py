@@ -71,7 +71,8 @@ def downloaded(tiles: int, folder: Path) -> dict[str, Any]:
     season = make_season(folder / "season", 0, (1, 1), None)
     assets = scenes.ingest(folder / "catalog", season.scenes)
     scenes.ingest(folder / "catalog", [season.dem], dem=True)
-    recipe = scenes.recipe_for(scenes.describe(assets), {}).replace(cell=0.009, pixels=26)
+    with session.connect(catalog=folder / "catalog"):
+        recipe = scenes.recipe_for(scenes.describe(assets), {}).replace(cell=0.009, pixels=26)
     west, south, east, north = season.bounds
     cells = square(recipe, ((west + east) / 2, (south + north) / 2), tiles)
     with serving(folder / "catalog", ""):
