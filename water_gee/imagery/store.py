@@ -271,7 +271,7 @@ class TileStore:
             cell.grid,
             nodata=float("nan"),
             names=tuple(names),
-            profile=raster.Profile(level=1),
+            profile=_profile(cell),
         )
 
     def write_label(
@@ -323,7 +323,7 @@ class TileStore:
             names=LABEL_BANDS[: len(bands)],
             tags=tags,
             colormap=COLORS,
-            profile=raster.Profile(level=1),
+            profile=_profile(cell),
         )
 
     # ------------------------------------------------------------------ helpers
@@ -363,6 +363,11 @@ def _checked_evidence(cell: Cell, evidence: Mapping[str, FloatArray]) -> dict[st
         if values.shape != cell.shape:
             raise StoreError(f"{cell.id}: {name} {values.shape}, a tile has {cell.shape}")
     return {name: evidence[name] for name in EVIDENCE if name in evidence}
+
+
+def _profile(cell: Cell) -> raster.Profile:
+    """ZSTD of level 1, in blocks no larger than a small tile: what is beyond it is packed, too."""
+    return raster.Profile(level=1, block=min(256, -(-cell.shape[0] // 16) * 16))
 
 
 def check_percent(name: str, label: ByteArray, percent: ByteArray) -> None:
