@@ -176,4 +176,5 @@ class Pace:
             with self._changed:
                 self._active -= 1
                 self._level.note(slot, self._clock())
-                self._changed.notify_all()
+                # Waking all that wait, for one place, costs more than a small tile does.
+                self._changed.notify(max(self.level - self._active, 0))
